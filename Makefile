@@ -1,0 +1,132 @@
+# recocomp: everything a developer does. `make` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL := help
+
+# --- what can be set: make run LISTEN=0.0.0.0:8080
+LISTEN ?= 127.0.0.1:8080
+DATA ?= ./var
+# Jobs of cargo and of the compilers of the runtime; empty: one a processor.
+JOBS ?=
+CARGO ?= cargo
+# The developer's key licenses a daemon for its own device. A release is built without it.
+FEATURES ?= development-key
+
+export JOBS
+ifneq ($(JOBS),)
+export CARGO_BUILD_JOBS := $(JOBS)
+endif
+
+arch := $(shell uname -m)
+triple := $(arch)-unknown-linux-gnu
+binary := $(or $(CARGO_TARGET_DIR),target)/$(triple)/release/recocomp
+cache := $(or $(RECOCOMP_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/recocomp)
+# One profile and one set of features everywhere, so that build and test share what they compile. The release profile also in
+# tests: an unoptimised scan of a gallery takes minutes.
+flags := --release --features=$(FEATURES)
+deny_version := 0.20.2
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo 'Variables: LISTEN=$(LISTEN) DATA=$(DATA) JOBS=$(or $(JOBS),$(shell nproc)) FEATURES=$(FEATURES)'
+
+.PHONY: setup
+setup: ## install the tools, build the TensorFlow Lite runtime (once)
+	@cross/setup.sh
+	@cross/runtime.sh $(arch)
+
+.PHONY: build
+build: setup ## build the daemon, optimised
+	@$(CARGO) build $(flags)
+	@echo '$(binary)'
+
+.PHONY: build-arm
+build-arm: ## build the daemon for 64-bit ARM, fully static
+	@cross/setup.sh aarch64
+	@cross/runtime.sh aarch64
+	@RUSTC="$$(cross/rust.sh aarch64)" $(CARGO) build $(flags) --target aarch64-unknown-linux-gnu
+	@echo '$(or $(CARGO_TARGET_DIR),target)/aarch64-unknown-linux-gnu/release/recocomp'
+
+.PHONY: run
+run: setup ## build, then serve on LISTEN with data in DATA
+	@$(CARGO) build $(flags)
+	@mkdir -p '$(DATA)'
+	@exec '$(binary)' serve --development --data '$(DATA)' --listen '$(LISTEN)'
+
+.PHONY: test
+test: ## everything that must be green: lint, tests, black-box tests, documentation
+	@cross/lib/in_steps.sh \
+	  'tools and runtime' '$(MAKE) setup' \
+	  'format' '$(MAKE) check-format' \
+	  'clippy' '$(MAKE) check-clippy' \
+	  'build' '$(MAKE) build' \
+	  'Rust tests' '$(MAKE) test-rust' \
+	  'documentation tests' '$(MAKE) test-doc' \
+	  'black-box tests' '$(MAKE) test-api' \
+	  'documentation' '$(MAKE) doc'
+
+.PHONY: test-rust
+test-rust: setup ## unit and integration tests in Rust
+	@if command -v cargo-nextest >/dev/null; then $(CARGO) nextest run $(flags); \
+	else $(CARGO) test $(flags) --lib --bins --tests; fi
+
+.PHONY: test-doc
+test-doc: setup ## the examples in the documentation
+	@$(CARGO) test $(flags) --doc
+
+.PHONY: test-api
+test-api: build ## black-box tests of the built daemon; PYTEST="-k search" picks some
+	@python=$$(cross/venv.sh tests/requirements.txt); \
+	RECOCOMP_BIN="$$(realpath '$(binary)')" "$$python" -m pytest tests $(PYTEST)
+
+.PHONY: lint
+lint: setup check-format check-clippy ## format and clippy, without changing anything
+
+.PHONY: check-format
+check-format:
+	@$(CARGO) fmt --check || { echo 'make fmt puts it right' >&2; exit 1; }
+
+.PHONY: check-clippy
+check-clippy: setup
+	@$(CARGO) clippy $(flags) --all-targets -- --deny warnings
+
+.PHONY: fmt
+fmt: ## format the Rust code
+	@$(CARGO) fmt
+
+.PHONY: doc
+doc: setup ## the Rust documentation, warnings are errors
+	@RUSTDOCFLAGS='--deny warnings' $(CARGO) doc $(flags) --no-deps
+
+.PHONY: audit
+audit: ## licences and origin of every crate (the first time this compiles cargo-deny: minutes)
+	@deny='$(cache)/tools/cargo-deny-$(deny_version)'; \
+	if [[ ! -x $$deny/bin/cargo-deny ]]; then \
+	  echo 'compiling cargo-deny $(deny_version), once'; \
+	  manifest=$$PWD; cd / && $(CARGO) install --quiet --locked --root "$$deny" cargo-deny@$(deny_version); cd "$$manifest"; \
+	fi; \
+	"$$deny/bin/cargo-deny" --features=$(FEATURES) check licenses bans sources
+
+.PHONY: bench
+bench: setup ## the benchmarks
+	@$(CARGO) bench --features=$(FEATURES)
+
+.PHONY: models
+models: ## make the networks in models/ again from their sources
+	@models/build/build.sh
+
+.PHONY: clean
+clean: ## remove what cargo built
+	@$(CARGO) clean
+	@rm -rf tests/.pytest_cache tests/__pycache__
+
+.PHONY: distclean
+distclean: clean ## also remove the runtime, the Python environments and the tools from the cache
+	@for path in '$(CURDIR)/.runtime' '$(cache)'; do \
+	  if [[ -e $$path ]]; then echo "removing $$path"; rm -rf "$$path"; fi; \
+	done
+	@if [[ -e '$(DATA)' ]]; then echo 'left alone: $(DATA), the data of `make run`'; fi

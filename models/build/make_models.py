@@ -1,0 +1,83 @@
+"""Makes every model of models.toml from the pinned packages and compares the files with its checksums."""
+
+import argparse
+import hashlib
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import embedder
+import landmarks
+import sources
+from calibration_set import calibration_paths, calibration_squares, digest
+from runtime_operators import require_known
+
+MODELS = Path(__file__).resolve().parent.parent
+TABLE = MODELS / "models.toml"
+
+
+def make_detector(packages: Path, lfw: Path, wider: Path) -> bytes:
+    # Imported here because loading TensorFlow takes seconds and only the detector needs it.
+    import detector
+
+    paths = calibration_paths(lfw, wider)
+    squares = calibration_squares(paths, detector.SIDE)
+    print(f"calibration: {len(squares)} views of {len(paths)} pictures, SHA-256 {digest(paths)}", flush=True)
+    return detector.build(sources.fetch(sources.DETECTOR, packages), squares)
+
+
+def make_all(options) -> dict[str, bytes]:
+    original = sources.fetch(sources.EMBEDDER, options.packages)
+    made = {
+        "landmarks.tflite": landmarks.build(sources.fetch(sources.LANDMARKS, options.packages)),
+        "embedder.tflite": embedder.build(original),
+        "mobilefacenet-f32.tflite": embedder.fuse(original),
+    }
+    if options.lfw and options.wider:
+        made["detector.tflite"] = make_detector(options.packages, options.lfw, options.wider)
+    else:
+        print("detector.tflite: left out, its calibration needs --lfw and --wider")
+    return made
+
+
+def install(made: dict[str, bytes], out: Path, entries: list[dict]) -> None:
+    """Puts the files that ship beside models.toml and their checksums into it."""
+    text = TABLE.read_text()
+    for entry in entries:
+        if entry["file"] not in made:
+            continue
+        checksum = hashlib.sha256(made[entry["file"]]).hexdigest()
+        text = text.replace(f'sha256 = "{entry["sha256"]}"', f'sha256 = "{checksum}"')
+        if entry["default"]:
+            shutil.copyfile(out / entry["file"], MODELS / entry["file"])
+    TABLE.write_text(text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packages", type=Path, required=True, help="folder that keeps the fetched packages")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--lfw", type=Path, help="LFW development set: images/ and pairs.csv")
+    parser.add_argument("--wider", type=Path, help="WIDER development set: images/ and boxes.csv")
+    parser.add_argument("--install", action="store_true", help="put the files and checksums beside models.toml")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    entries = tomllib.loads(TABLE.read_text())["model"]
+    expected = {entry["file"]: entry["sha256"] for entry in entries}
+    made, differing = make_all(options), 0
+    for name, data in sorted(made.items()):
+        require_known(data)
+        (options.out / name).write_bytes(data)
+        checksum = hashlib.sha256(data).hexdigest()
+        equal = checksum == expected[name]
+        differing += not equal
+        print(f"{name}: {len(data)} bytes, SHA-256 {checksum}, {'as in models.toml' if equal else 'NOT as in models.toml'}")
+    if options.install:
+        install(made, options.out, entries)
+        return 0
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

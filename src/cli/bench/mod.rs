@@ -1,0 +1,66 @@
+//! `recocomp bench`: figures about this build on this machine.
+
+mod accuracy;
+mod detection;
+mod metrics;
+mod parallel;
+
+mod pipeline;
+
+pub use parallel::progress_bar;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use crate::config::Config;
+use crate::inference::ModelSet;
+use crate::recognition::{Recognizer, RecognizerOptions};
+
+/// Measure accuracy, detection and speed
+#[derive(Subcommand)]
+pub enum Verb {
+    Accuracy(accuracy::Arguments),
+    Detection(detection::Arguments),
+    Pipeline(pipeline::Arguments),
+}
+
+/// What every bench takes.
+#[derive(Args)]
+struct Common {
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Configuration file, for its [models] and [recognition] [default: /etc/recocomp/recocomp.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Accuracy(arguments) => accuracy::run(&arguments),
+        Verb::Detection(arguments) => detection::run(&arguments),
+        Verb::Pipeline(arguments) => pipeline::run(&arguments),
+    }
+}
+
+/// The models and settings that a daemon with this configuration would use.
+struct Setup {
+    models: ModelSet,
+    options: RecognizerOptions,
+}
+
+impl Setup {
+    fn load(config: Option<&Path>) -> Result<Setup, Failure> {
+        let config = Config::load(config)?;
+        Ok(Setup {
+            models: ModelSet::load(&config.model_paths())?,
+            options: config.recognizer_options(),
+        })
+    }
+
+    fn recognizer(&self) -> Result<Recognizer, Failure> {
+        Ok(Recognizer::new(&self.models, self.options)?)
+    }
+}

@@ -1,0 +1,362 @@
+//! `recocomp enroll`: a folder of pictures into a collection.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use walkdir::WalkDir;
+
+use super::bench::progress_bar;
+use super::{Failure, while_doing};
+use crate::config::Config;
+use crate::engine::{
+    Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
+};
+use crate::license::License;
+
+/// Enrol a folder of pictures
+///
+/// A folder in DIR is a person and every picture in it is of them: DIR/ada/1.jpg, DIR/ada/2.jpg. A picture directly in
+/// DIR is of the person it is named after, without a number at the end: DIR/ada.jpg, DIR/ada_0002.jpg.
+///
+/// Exit code: 0 if every picture was enrolled, 2 if some were refused, 1 if the work could not be done.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of pictures
+    dir: PathBuf,
+    /// Collection to enrol into; made if there is none of this name
+    #[arg(long, value_name = "NAME")]
+    collection: String,
+    /// Enrol through the daemon at this address [default: into the data folder; through the daemon if one runs on it]
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
+    /// Data folder, in place of the configuration's
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Configuration file [default: /etc/recocomp/recocomp.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    check_collection_name(&arguments.collection)?;
+    let mut config = Config::load(arguments.config.as_deref())?;
+    if let Some(data) = &arguments.data {
+        config.storage.data = data.clone();
+    }
+    let pictures = pictures_below(&arguments.dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(async {
+        let into = Destination::open(&arguments, &config).await?;
+        enrol(into, &arguments.collection, &pictures).await
+    })?;
+    report.print();
+    Ok(match report.refused.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(2),
+    })
+}
+
+/// A picture on disk and whose it is.
+struct Portrait {
+    person: String,
+    path: PathBuf,
+}
+
+#[derive(Default)]
+struct Report {
+    enrolled: BTreeMap<String, usize>,
+    refused: Vec<(PathBuf, String)>,
+}
+
+impl Report {
+    fn print(&self) {
+        for (path, reason) in &self.refused {
+            println!("refused: {}: {reason}", path.display());
+        }
+        println!(
+            "enrolled {} pictures of {} people, refused {}",
+            self.enrolled.values().sum::<usize>(),
+            self.enrolled.len(),
+            self.refused.len()
+        );
+    }
+}
+
+async fn enrol(
+    mut into: Destination,
+    collection: &str,
+    pictures: &[Portrait],
+) -> Result<Report, Failure> {
+    if into.create(collection).await? {
+        println!("made the collection {collection}");
+    }
+    let bar = progress_bar("pictures", pictures.len());
+    let mut report = Report::default();
+    for Portrait { person, path } in pictures {
+        let bytes = std::fs::read(path).map_err(while_doing(path.display()))?;
+        match into
+            .insert(collection, person, STANDARD.encode(bytes))
+            .await?
+        {
+            Ok(()) => *report.enrolled.entry(person.clone()).or_default() += 1,
+            Err(reason) => report.refused.push((path.clone(), reason)),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+fn pictures_below(folder: &Path) -> Result<Vec<Portrait>, Failure> {
+    let mut found = Vec::new();
+    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
+        let entry = entry?;
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if !entry.file_type().is_file() || hidden {
+            continue;
+        }
+        let path = entry.into_path();
+        let person = person_of(folder, &path)
+            .ok_or_else(|| format!("{}: the name is no UTF-8", path.display()))?;
+        check_target_id("the person's name", &person).map_err(while_doing(path.display()))?;
+        found.push(Portrait { person, path });
+    }
+    match found.is_empty() {
+        true => Err(format!("{}: no pictures in this folder", folder.display()).into()),
+        false => Ok(found),
+    }
+}
+
+/// The first folder below `root`, or the file's name without its number.
+fn person_of(root: &Path, path: &Path) -> Option<String> {
+    let below = path.strip_prefix(root).ok()?;
+    let first = below.components().next()?.as_os_str();
+    if below.components().count() > 1 {
+        return first.to_str().map(str::to_owned);
+    }
+    let stem = path.file_stem()?.to_str()?;
+    let name = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    // Only a number that is set apart is one of several: "ada_2", not "agent007".
+    match name.strip_suffix(['_', '-', ' ']) {
+        Some(name) if !name.is_empty() && stem.len() > name.len() + 1 => Some(name.to_owned()),
+        _ => Some(stem.to_owned()),
+    }
+}
+
+/// Where templates go: a gallery opened here, or a daemon.
+enum Destination {
+    Here(Box<Engine>),
+    Daemon(Client),
+}
+
+impl Destination {
+    async fn open(arguments: &Arguments, config: &Config) -> Result<Destination, Failure> {
+        if let Some(server) = &arguments.server {
+            let address = resolve(server)?;
+            return Ok(Destination::Daemon(Client::connect(address).await?));
+        }
+        // The person at the terminal works on files of their own: no license is asked for.
+        match Engine::start(config.engine_options(), License::none()) {
+            Ok(engine) => Ok(Destination::Here(Box::new(engine))),
+            Err(e) if e.is_locked() => {
+                let mut address = config.server.listen;
+                if address.ip().is_unspecified() {
+                    address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+                }
+                let client = Client::connect(address).await.map_err(|refused| {
+                    format!("{e}; and {refused}: name its address with --server")
+                })?;
+                eprintln!("a daemon runs on this data: enrolling through {address}");
+                Ok(Destination::Daemon(client))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Makes the collection; `false` if there was one.
+    async fn create(&mut self, collection: &str) -> Result<bool, Failure> {
+        let made = match self {
+            Destination::Here(engine) => engine.create_collection(collection.to_owned()).await,
+            Destination::Daemon(client) => {
+                let body = json!({"collection_name": collection});
+                client.call("/create/collection", &body).await?.map(drop)
+            }
+        };
+        match made {
+            Ok(()) => Ok(true),
+            Err(e) if e.code == Code::CollectionExists => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Enrols one picture; the inner error is the reason for which it was refused.
+    async fn insert(
+        &mut self,
+        collection: &str,
+        person: &str,
+        picture: String,
+    ) -> Result<Result<(), String>, Failure> {
+        let outcome = match self {
+            Destination::Here(engine) => {
+                let item = Item {
+                    target: person.to_owned(),
+                    picture: EncodedPicture(Bytes::from(picture)),
+                };
+                (engine.insert(collection.to_owned(), vec![item]).await).and_then(|report| {
+                    match (report.failure(), report.rejected.into_iter().next()) {
+                        (None, _) => Ok(()),
+                        (Some(_), Some((.., rejection))) => Err(rejection.into()),
+                        (Some(code), None) => Err(Error::new(code)),
+                    }
+                })
+            }
+            Destination::Daemon(client) => {
+                let body = json!({
+                    "collection_name": collection, "face_image": [picture], "target_id": [person]
+                });
+                client.call("/face/insert", &body).await?.map(drop)
+            }
+        };
+        match outcome {
+            Ok(()) => Ok(Ok(())),
+            Err(e) => match e.code {
+                Code::NoFace | Code::InvalidImage | Code::TargetQuota => {
+                    Ok(Err(e.detail.unwrap_or_else(|| e.code.message().to_owned())))
+                }
+                _ => Err(e.into()),
+            },
+        }
+    }
+}
+
+/// An address as text. `localhost` is taken literally: a static binary resolves no names.
+fn resolve(server: &str) -> Result<SocketAddr, Failure> {
+    let server = server.trim_start_matches("http://").trim_end_matches('/');
+    let numeric = server.replacen("localhost:", "127.0.0.1:", 1);
+    numeric.parse().map_err(|_| {
+        format!(
+            "--server {server}: a numeric address and a port are expected, as in 192.168.1.20:8080"
+        )
+        .into()
+    })
+}
+
+/// A connection to a daemon's API.
+struct Client {
+    address: SocketAddr,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    async fn connect(address: SocketAddr) -> Result<Client, Failure> {
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(while_doing(format!("no daemon answers at {address}")))?;
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Client { address, sender })
+    }
+
+    /// Posts `body`. The inner error is the API's, for its codes that concern the caller.
+    async fn call(&mut self, path: &str, body: &Value) -> Result<Result<Value, Error>, Failure> {
+        let body = Bytes::from(body.to_string());
+        loop {
+            if self.sender.ready().await.is_err() {
+                self.sender = Client::connect(self.address).await?.sender;
+            }
+            let request = Request::post(format!("{}{path}", crate::http::PREFIX))
+                .header(header::HOST, self.address.to_string())
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Full::new(body.clone()))?;
+            let response = self.sender.send_request(request).await?;
+            let status = response.status();
+            let answer = response.into_body().collect().await?.to_bytes();
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                continue;
+            }
+            let answer: Value = serde_json::from_slice(&answer).map_err(while_doing(format!(
+                "{} is no recocomp daemon",
+                self.address
+            )))?;
+            let number = answer["err_code"].as_u64().unwrap_or(500);
+            if number == 0 {
+                return Ok(Ok(answer));
+            }
+            let known = [
+                Code::CollectionExists,
+                Code::NoFace,
+                Code::InvalidImage,
+                Code::TargetQuota,
+            ];
+            let code = known.into_iter().find(|c| u64::from(c.number()) == number);
+            let detail = answer["detail"].as_str().map(str::to_owned);
+            return match code {
+                Some(code) => Ok(Err(Error { code, detail })),
+                None => Err(format!(
+                    "the daemon answers {number}: {}{}",
+                    answer["status"].as_str().unwrap_or("no reason given"),
+                    detail.map(|d| format!(" ({d})")).unwrap_or_default()
+                )
+                .into()),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_picture_a_file_is() {
+        let root = Path::new("/faces");
+        for (path, person) in [
+            ("/faces/ada/1.jpg", "ada"),
+            ("/faces/ada/2020/summer.jpg", "ada"),
+            ("/faces/ada.jpg", "ada"),
+            ("/faces/Ada_Lovelace_0002.jpg", "Ada_Lovelace"),
+            ("/faces/ada-3.png", "ada"),
+            ("/faces/agent007.jpg", "agent007"),
+            ("/faces/42.jpg", "42"),
+            ("/faces/_1.jpg", "_1"),
+            ("/faces/ada_.jpg", "ada_"),
+        ] {
+            assert_eq!(
+                person_of(root, Path::new(path)).as_deref(),
+                Some(person),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn servers_are_numeric() {
+        for good in [
+            "127.0.0.1:8080",
+            "http://10.0.0.2:80/",
+            "localhost:1",
+            "[::1]:8080",
+        ] {
+            assert!(resolve(good).is_ok(), "{good}");
+        }
+        assert!(resolve("door.example:80").is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! `recocomp serve`
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, while_doing};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::license::License;
+use crate::{http, telemetry};
+
+/// Bound within which removed faces are gone from the disk.
+const ERASURE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Serve the HTTP API until SIGTERM or Ctrl-C
+#[derive(Args)]
+pub struct Arguments {
+    /// Address and port to listen on, in place of the configuration's
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Folder of everything the daemon keeps, in place of the configuration's
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Configuration file [default: /etc/recocomp/recocomp.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// License this device with the development key (development builds only)
+    #[arg(long)]
+    development: bool,
+}
+
+pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    telemetry::start();
+    telemetry::log_panics();
+    let mut config = Config::load(arguments.config.as_deref())?;
+    if let Some(listen) = arguments.listen {
+        config.server.listen = listen;
+    }
+    if let Some(data) = arguments.data {
+        config.storage.data = data;
+    }
+    let license = license(arguments.development)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // It only moves bytes; recognition has threads of its own.
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(while_doing("cannot start the runtime"))?;
+    runtime.block_on(serve(&config, license))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: &Config, license: License) -> Result<(), Failure> {
+    // Before anything slow, so that a SIGTERM during the start is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listen = config.server.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(while_doing(format!("cannot listen on {listen}")))?;
+    let address = listener.local_addr()?;
+    let engine = Arc::new(Engine::start(config.engine_options(), license)?);
+    for warning in engine.gallery_warnings() {
+        tracing::warn!("gallery: {warning}");
+    }
+    tracing::info!(
+        version = crate::VERSION,
+        data = %config.storage.data.display(),
+        workers = config.workers(),
+        license = %engine.license().state(),
+        "ready: {}", engine.license().detail()
+    );
+    announce(address);
+    let eraser = engine.clone();
+    tokio::spawn(async move {
+        let mut daily = tokio::time::interval(ERASURE_INTERVAL);
+        loop {
+            daily.tick().await;
+            eraser.erase_removed().await;
+        }
+    });
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("interrupted"),
+        }
+    };
+    http::run(listener, engine, config.server_options(), shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tells on stdout where the daemon is. Nobody may be reading it.
+fn announce(address: SocketAddr) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "listening on http://{address}");
+    let _ = writeln!(
+        out,
+        "try: curl -s http://{address}{prefix}/collection/status -d '{{\"collection_name\": []}}'",
+        prefix = http::PREFIX
+    );
+    let _ = out.flush();
+}
+
+#[cfg(feature = "development-key")]
+fn license(development: bool) -> Result<License, Failure> {
+    Ok(match development {
+        true => License::development(),
+        false => License::none(),
+    })
+}
+
+#[cfg(not(feature = "development-key"))]
+fn license(development: bool) -> Result<License, Failure> {
+    match development {
+        true => Err("--development is for development builds, this is a release".into()),
+        false => Ok(License::none()),
+    }
+}

@@ -1,0 +1,219 @@
+//! Adding and replacing faces.
+
+use super::{Code, EncodedPicture, Engine, Error, check_collection_name, check_target_id};
+use crate::gallery::Template;
+use crate::recognition::Purpose;
+
+/// One picture of a batch and whose it is.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub target: String,
+    pub picture: EncodedPicture,
+}
+
+/// Why a picture was not enrolled.
+#[derive(Clone, Debug)]
+pub enum Rejection {
+    InvalidImage(String),
+    NoFace(String),
+    /// Not the picture's fault.
+    Fault(String),
+}
+
+impl Rejection {
+    /// The reason in a sentence.
+    pub fn reason(&self) -> &str {
+        match self {
+            Rejection::InvalidImage(reason)
+            | Rejection::NoFace(reason)
+            | Rejection::Fault(reason) => reason,
+        }
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Error {
+        match rejection {
+            Rejection::InvalidImage(reason) => Error::new(Code::InvalidImage).with(reason),
+            Rejection::NoFace(reason) => Error::new(Code::NoFace).with(reason),
+            Rejection::Fault(reason) => {
+                tracing::error!("recognition: {reason}");
+                Error::new(Code::Internal).with(reason)
+            }
+        }
+    }
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct EnrolmentReport {
+    /// Features stored, durably.
+    pub stored: usize,
+    /// Index in the batch, target and reason of every picture that gave no template.
+    pub rejected: Vec<(usize, String, Rejection)>,
+    /// Targets that would have passed the limit of features.
+    pub quota_exceeded: Vec<String>,
+    /// Updates only: targets that the collection does not have.
+    pub unknown_targets: Vec<String>,
+    /// Index and number of faces of every picture that showed more than one.
+    pub several_faces: Vec<(usize, usize)>,
+}
+
+impl EnrolmentReport {
+    /// Why nothing of the batch was stored, if that is a failure: the pictures first, because they
+    /// are what the client can mend.
+    pub fn failure(&self) -> Option<Code> {
+        if self.stored > 0 {
+            return None;
+        }
+        let any = |kind: fn(&Rejection) -> bool| self.rejected.iter().any(|(.., r)| kind(r));
+        if any(|r| matches!(r, Rejection::Fault(_))) {
+            Some(Code::Internal)
+        } else if any(|r| matches!(r, Rejection::NoFace(_))) {
+            Some(Code::NoFace)
+        } else if !self.quota_exceeded.is_empty() {
+            Some(Code::TargetQuota)
+        } else if !self.rejected.is_empty() {
+            Some(Code::InvalidImage)
+        } else {
+            None
+        }
+    }
+}
+
+impl Engine {
+    /// Adds faces. Items are taken in order; what is stored is one atomic commit, durable on return.
+    ///
+    /// # Errors
+    /// 1003, 1006, 1011, 1014, 1001. Pictures that were refused are no error but in the report.
+    pub async fn insert(
+        &self,
+        collection: String,
+        items: Vec<Item>,
+    ) -> Result<EnrolmentReport, Error> {
+        self.check_batch(&collection, &items)?;
+        let place = self.enter()?;
+        let mut report = EnrolmentReport::default();
+        let indexed = items.into_iter().enumerate().collect();
+        let templates = self.templates(&place, indexed, &mut report).await;
+        let stored = self
+            .with_gallery(move |gallery| gallery.insert(&collection, templates))
+            .await?;
+        report.stored = stored.stored;
+        report.quota_exceeded = stored.quota_exceeded;
+        Ok(report)
+    }
+
+    /// Replaces the faces of targets. A target none of whose pictures is usable keeps its old ones.
+    ///
+    /// # Errors
+    /// As [`Engine::insert`].
+    pub async fn update(
+        &self,
+        collection: String,
+        items: Vec<Item>,
+    ) -> Result<EnrolmentReport, Error> {
+        self.check_batch(&collection, &items)?;
+        let place = self.enter()?;
+        let mut report = EnrolmentReport::default();
+        // Pictures of unknown targets are not worth a network's time.
+        let mut known = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            if self.gallery.contains_target(&collection, &item.target)? {
+                known.push((index, item));
+            } else if !report.unknown_targets.contains(&item.target) {
+                report.unknown_targets.push(item.target);
+            }
+        }
+        let templates = self.templates(&place, known, &mut report).await;
+        let stored = self
+            .with_gallery(move |gallery| gallery.update(&collection, templates))
+            .await?;
+        report.stored = stored.stored;
+        report.quota_exceeded = stored.quota_exceeded;
+        // Targets that were deleted while their pictures were recognised.
+        report.unknown_targets.extend(stored.unknown_targets);
+        Ok(report)
+    }
+
+    fn check_batch(&self, collection: &str, items: &[Item]) -> Result<(), Error> {
+        check_collection_name(collection)?;
+        let wrong = |detail: String| Err(Error::new(Code::InvalidParameter).with(detail));
+        if items.is_empty() {
+            return wrong("face_image: at least one picture is expected".into());
+        }
+        if items.len() > self.max_batch {
+            return wrong(format!(
+                "face_image: {} pictures, at most {} a batch are allowed",
+                items.len(),
+                self.max_batch
+            ));
+        }
+        for (index, item) in items.iter().enumerate() {
+            check_target_id(&format!("target_id[{index}]"), &item.target)?;
+        }
+        self.gallery.status(collection)?;
+        Ok(())
+    }
+
+    /// Recognises the pictures; refusals go to the report.
+    async fn templates(
+        &self,
+        place: &super::Place<super::Recognizer>,
+        items: Vec<(usize, Item)>,
+        report: &mut EnrolmentReport,
+    ) -> Vec<(String, Template)> {
+        let (labels, pictures): (Vec<_>, Vec<_>) = items
+            .into_iter()
+            .map(|(index, item)| ((index, item.target), item.picture))
+            .unzip();
+        let results = self.recognize(place, pictures, Purpose::Enrolment).await;
+        let mut templates = Vec::new();
+        for ((index, target), result) in labels.into_iter().zip(results) {
+            match result {
+                Ok(recognition) => {
+                    if recognition.faces > 1 {
+                        report.several_faces.push((index, recognition.faces));
+                    }
+                    templates.push((target, recognition.template));
+                }
+                Err(rejection) => report.rejected.push((index, target, rejection)),
+            }
+        }
+        templates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(rejected: &[Rejection], quota: bool, stored: usize) -> EnrolmentReport {
+        EnrolmentReport {
+            stored,
+            rejected: (rejected.iter().cloned())
+                .map(|r| (0, "a".to_owned(), r))
+                .collect(),
+            quota_exceeded: if quota { vec!["a".into()] } else { vec![] },
+            ..EnrolmentReport::default()
+        }
+    }
+
+    #[test]
+    fn the_code_of_a_batch_that_stored_nothing() {
+        let image = Rejection::InvalidImage(String::new());
+        let face = Rejection::NoFace(String::new());
+        let code = |r: &[Rejection], quota, stored| report(r, quota, stored).failure();
+        assert_eq!(code(&[image.clone()], false, 1), None);
+        assert_eq!(code(&[image.clone()], false, 0), Some(Code::InvalidImage));
+        assert_eq!(
+            code(&[image.clone(), face.clone()], false, 0),
+            Some(Code::NoFace)
+        );
+        assert_eq!(code(&[], true, 0), Some(Code::TargetQuota));
+        // A picture was decoded (its target is full), so not "none could be decoded".
+        assert_eq!(code(&[image], true, 0), Some(Code::TargetQuota));
+        assert_eq!(code(&[face], true, 0), Some(Code::NoFace));
+        assert_eq!(code(&[], false, 0), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! Who is this (1:N), and are these two one person (1:1).
+
+use super::{Code, EncodedPicture, Engine, Error, check_collection_name};
+use crate::recognition::{Purpose, Recognition};
+
+/// Rows an identification gives at most.
+const MAX_TOP_K: u64 = 100;
+
+/// One person of the collection.
+#[derive(Clone, Debug)]
+pub struct Match {
+    pub target: String,
+    /// Calibrated confidence that it is the person of the picture, 0..1.
+    pub score: f64,
+}
+
+/// Answer of a search.
+#[derive(Clone, Debug)]
+pub struct Identification {
+    /// Best first, one row a person.
+    pub matches: Vec<Match>,
+    /// Faces seen in the picture; the largest was searched for.
+    pub faces: usize,
+}
+
+/// Answer of a comparison.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    /// Calibrated confidence that both faces are one person, 0..1.
+    pub score: f64,
+    /// Faces seen in each picture; the largest ones were compared.
+    pub faces: [usize; 2],
+}
+
+impl Engine {
+    /// The people of `collection` most like the largest face of `picture`, at most `top_k` (values
+    /// above 100 mean 100).
+    ///
+    /// # Errors
+    /// 1003, 1006, 1009, 1010, 1011, 1014, 1001.
+    pub async fn identify(
+        &self,
+        collection: String,
+        picture: EncodedPicture,
+        top_k: u64,
+    ) -> Result<Identification, Error> {
+        check_collection_name(&collection)?;
+        if top_k < 1 {
+            return Err(
+                Error::new(Code::InvalidParameter).with("top_k: a whole number from 1 is expected")
+            );
+        }
+        self.gallery.status(&collection)?;
+        let top_k = usize::try_from(top_k.min(MAX_TOP_K)).unwrap_or(1);
+        let place = self.enter()?;
+        let mut results = self.recognize(&place, [picture], Purpose::Probe).await;
+        let probe = (results.pop()).ok_or_else(|| Error::new(Code::Internal))??;
+        let template = probe.template;
+        let hits = self
+            .with_gallery(move |gallery| gallery.search(&collection, &template, top_k))
+            .await?;
+        Ok(Identification {
+            matches: (hits.into_iter())
+                .map(|hit| Match {
+                    target: hit.target,
+                    score: self.score.score(hit.cosine),
+                })
+                .collect(),
+            faces: probe.faces,
+        })
+    }
+
+    /// Whether the largest faces of two pictures are one person.
+    ///
+    /// # Errors
+    /// 1009, 1010, 1014.
+    pub async fn verify(
+        &self,
+        first: EncodedPicture,
+        second: EncodedPicture,
+    ) -> Result<Verification, Error> {
+        let place = self.enter()?;
+        let mut results = self
+            .recognize(&place, [first, second], Purpose::Enrolment)
+            .await
+            .into_iter();
+        let mut next = |field: &str| -> Result<Recognition, Error> {
+            let result = results.next().ok_or_else(|| Error::new(Code::Internal))?;
+            result.map_err(|rejection| {
+                let error = Error::from(rejection);
+                let detail = error.detail.clone().unwrap_or_default();
+                error.with(format!("{field}: {detail}"))
+            })
+        };
+        let first = next("face_image1")?;
+        let second = next("face_image2")?;
+        Ok(Verification {
+            score: self.score.score(first.template.cosine(&second.template)),
+            faces: [first.faces, second.faces],
+        })
+    }
+}

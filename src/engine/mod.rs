@@ -1,0 +1,160 @@
+//! What the product does, free of HTTP: enrol, identify, verify, keep collections.
+
+mod collections;
+mod enrolment;
+mod error;
+mod identification;
+mod names;
+
+pub use enrolment::{EnrolmentReport, Item, Rejection};
+pub use error::{Code, Error};
+pub use identification::{Identification, Match, Verification};
+pub use names::{check_collection_name, check_target_id};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::gallery::{self, Gallery, GalleryError};
+use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool, ScoreCurve};
+use crate::license::License;
+use crate::recognition::{Purpose, Recognition, Recognizer, RecognizerOptions, Refusal};
+
+/// How an [`Engine`] is built.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Folder of the collections; made if missing.
+    pub gallery: PathBuf,
+    pub models: ModelPaths,
+    pub recognizer: RecognizerOptions,
+    /// Threads that recognise, each with its own networks.
+    pub workers: usize,
+    /// Requests that may wait for a worker, beside the ones being worked on.
+    pub queue: usize,
+    /// Pictures a batch.
+    pub max_batch: usize,
+}
+
+/// A picture as base64 text, not yet looked at.
+#[derive(Clone, Debug)]
+pub struct EncodedPicture(pub Bytes);
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Model(#[from] InferenceError),
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    #[error("cannot start a recognition thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// Whether another process works on the same data.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, StartError::Gallery(GalleryError::Locked { .. }))
+    }
+}
+
+/// The appliance. Shared by all requests.
+pub struct Engine {
+    recognizers: Pool<Recognizer>,
+    gallery: Arc<Gallery>,
+    license: License,
+    score: ScoreCurve,
+    max_batch: usize,
+}
+
+impl Engine {
+    /// Loads the models, starts the workers and opens the gallery.
+    ///
+    /// # Errors
+    /// [`StartError`], in words for the person who starts the daemon.
+    pub fn start(options: EngineOptions, license: License) -> Result<Engine, StartError> {
+        let models = ModelSet::load(&options.models)?;
+        // First the gallery: a second daemon on the same data is told so at once.
+        let gallery = Gallery::open(
+            &options.gallery,
+            gallery::Options {
+                template_space: models.template_space.clone(),
+                ..gallery::Options::default()
+            },
+        )?;
+        let score = models.score;
+        let recognizer = options.recognizer;
+        let recognizers = Pool::start::<StartError, _>(
+            options.workers,
+            options.workers + options.queue,
+            move || Ok(Recognizer::new(&models, recognizer)?),
+        )?;
+        Ok(Engine {
+            recognizers,
+            gallery: Arc::new(gallery),
+            license,
+            score,
+            max_batch: options.max_batch,
+        })
+    }
+
+    pub fn license(&self) -> &License {
+        &self.license
+    }
+
+    /// Takes a place in the queue of recognition.
+    fn enter(&self) -> Result<Place<Recognizer>, Error> {
+        self.recognizers.enter().ok_or_else(|| {
+            Error::new(Code::Busy).with("every place in the queue is taken, try again")
+        })
+    }
+
+    /// Recognises pictures in order, each on whichever worker is free.
+    async fn recognize(
+        &self,
+        place: &Place<Recognizer>,
+        pictures: impl IntoIterator<Item = EncodedPicture>,
+        purpose: Purpose,
+    ) -> Vec<Result<Recognition, Rejection>> {
+        let job = move |recognizer: &mut Recognizer, picture: EncodedPicture| {
+            recognizer.recognize_base64(&picture.0, purpose)
+        };
+        let results = place.map(pictures, job).await;
+        (results.into_iter())
+            .map(|result| match result {
+                Ok(Ok(recognition)) => Ok(recognition),
+                Ok(Err(refusal)) => Err(Rejection::from(refusal)),
+                Err(fault) => Err(Rejection::Fault(fault.to_string())),
+            })
+            .collect()
+    }
+
+    /// Runs `work` where it may wait for the disk.
+    async fn with_gallery<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Gallery) -> Result<R, GalleryError> + Send + 'static,
+    ) -> Result<R, GalleryError> {
+        let gallery = self.gallery.clone();
+        match tokio::task::spawn_blocking(move || work(&gallery)).await {
+            Ok(result) => result,
+            // A panic in the store was logged by the hook; carry it on to the request's guard.
+            Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+            Err(e) => Err(GalleryError::Storage {
+                path: PathBuf::new(),
+                source: std::io::Error::other(e),
+                while_doing: "waiting for the disk",
+            }),
+        }
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Rejection {
+        match refusal {
+            Refusal::InvalidImage(reason) => Rejection::InvalidImage(reason),
+            no_face @ Refusal::NoFace { .. } => Rejection::NoFace(no_face.to_string()),
+            Refusal::Inference(e) => Rejection::Fault(e.to_string()),
+            Refusal::Template(e) => Rejection::Fault(e.to_string()),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Face collections on disk: templates with the target id of the person they belong to, kept through power cuts, searched exactly.
+//!
+//! A [`Gallery`] is a directory with one directory a collection, and in it one *journal*, to which every change is appended as one
+//! checksummed record and synced before it is acknowledged. All people are also in memory, where they are searched.
+//! `docs/design/gallery.md` draws the files and gives the rules of recovery and erasure.
+//!
+//! ```text
+//! gallery     the set: open, lock, create, delete, find by name
+//! collection  one collection: storage first, memory second
+//! batch       what of a batch is stored (quotas)
+//! people      the people in memory          search    comparing and ranking
+//! recovery    opening after a power cut or damage
+//! replay      reading a journal             journal   writing one
+//! operation   what a record says            format    its bytes
+//! template    a face template               files     durable names
+//! waste       when a journal is rewritten   lock, clock
+//! ```
+
+mod batch;
+mod clock;
+mod collection;
+mod error;
+mod files;
+mod format;
+#[allow(clippy::module_inception)] // The room is named after the one type that it is about.
+mod gallery;
+mod journal;
+mod lock;
+mod operation;
+mod people;
+mod recovery;
+mod replay;
+mod search;
+mod template;
+#[cfg(test)]
+mod tests;
+mod waste;
+
+pub use batch::{InsertReport, UpdateReport};
+pub use collection::CollectionStatus;
+pub use error::{GalleryError, Warning};
+pub use gallery::{Gallery, MAX_COLLECTIONS, MAX_FEATURES_PER_TARGET, Options};
+pub use people::Hit;
+pub use template::{TEMPLATE_DIMENSIONS, Template, TemplateError};

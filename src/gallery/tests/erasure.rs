@@ -1,0 +1,113 @@
+//! What is erased is in no file any more.
+
+use super::*;
+
+fn stored_bytes(seed: u32) -> Vec<u8> {
+    template(seed)
+        .to_bits()
+        .iter()
+        .flat_map(|bits| bits.to_le_bytes())
+        .collect()
+}
+
+/// Files below `directory` that hold `needle`.
+fn traces(directory: &Path, needle: &[u8]) -> Vec<PathBuf> {
+    files_below(directory)
+        .into_iter()
+        .filter(|path| {
+            let bytes = fs::read(path).unwrap();
+            bytes.windows(needle.len()).any(|window| window == needle)
+        })
+        .collect()
+}
+
+fn enrolled() -> (tempfile::TempDir, Gallery) {
+    let directory = scratch();
+    let gallery = open(directory.path());
+    gallery.create("c").unwrap();
+    let batch = [
+        ("anna-lang-genug", 1),
+        ("ben-lang-genug", 2),
+        ("anna-lang-genug", 3),
+    ];
+    gallery.insert("c", items(&batch)).unwrap();
+    for seed in 1..=3 {
+        assert_eq!(traces(directory.path(), &stored_bytes(seed)).len(), 1);
+    }
+    (directory, gallery)
+}
+
+#[test]
+fn clear_erases_every_vector_and_every_name() {
+    let (directory, gallery) = enrolled();
+    gallery.clear("c").unwrap();
+    for seed in 1..=3 {
+        assert_eq!(traces(directory.path(), &stored_bytes(seed)).len(), 0);
+    }
+    assert!(traces(directory.path(), b"lang-genug").is_empty());
+}
+
+#[test]
+fn removal_erases_the_persons_vectors_and_name_and_nobody_elses() {
+    let (directory, gallery) = enrolled();
+    gallery.remove_target("c", "anna-lang-genug").unwrap();
+    assert!(traces(directory.path(), &stored_bytes(1)).is_empty());
+    assert!(traces(directory.path(), &stored_bytes(3)).is_empty());
+    assert!(traces(directory.path(), b"anna-lang").is_empty());
+    assert_eq!(traces(directory.path(), &stored_bytes(2)).len(), 1);
+    assert_eq!(gallery.erase_removed().unwrap(), 0);
+}
+
+#[test]
+fn delete_erases_every_vector() {
+    let (directory, gallery) = enrolled();
+    gallery.delete("c").unwrap();
+    assert!(traces(directory.path(), &stored_bytes(1)).is_empty());
+}
+
+#[test]
+fn what_an_update_replaced_goes_with_the_next_erasure() {
+    let (directory, gallery) = enrolled();
+    gallery
+        .update("c", items(&[("anna-lang-genug", 4)]))
+        .unwrap();
+    assert_eq!(traces(directory.path(), &stored_bytes(1)).len(), 1);
+    drop(gallery);
+    let gallery = open(directory.path());
+    assert_eq!(gallery.erase_removed().unwrap(), 1);
+    assert!(traces(directory.path(), &stored_bytes(1)).is_empty());
+    assert!(traces(directory.path(), &stored_bytes(3)).is_empty());
+    assert_eq!(traces(directory.path(), &stored_bytes(4)).len(), 1);
+    assert_eq!(gallery.erase_removed().unwrap(), 0);
+}
+
+#[test]
+fn updates_alone_do_not_let_the_journal_grow() {
+    let (directory, gallery) = enrolled();
+    for seed in 0..1000 {
+        gallery
+            .update("c", items(&[("ben-lang-genug", 100 + seed)]))
+            .unwrap();
+    }
+    let length = fs::metadata(journal_path(directory.path())).unwrap().len();
+    assert!(length < 70_000, "{length}");
+}
+
+#[test]
+fn clear_empties_the_quarantine_too() {
+    let (directory, gallery) = enrolled();
+    drop(gallery);
+    let journal = journal_path(directory.path());
+    let mut bytes = fs::read(&journal).unwrap();
+    let last = bytes.len() - 100;
+    bytes[last] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    let gallery = open(directory.path());
+    let in_quarantine = traces(directory.path(), &stored_bytes(1));
+    assert_eq!(in_quarantine.len(), 1);
+    assert!(in_quarantine[0].to_string_lossy().contains("quarantine"));
+    gallery.clear("c").unwrap();
+    assert!(traces(directory.path(), &stored_bytes(1)).is_empty());
+    assert_eq!(gallery.warnings(), []);
+    assert_eq!(gallery.status("c").unwrap().warning, None);
+}

@@ -1,0 +1,126 @@
+//! `/face/insert`, `/face/update` and `/delete/id`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::body::Fields;
+use super::error::ApiError;
+use super::router::AppState;
+use crate::engine::{Code, EnrolmentReport, Error, Item};
+
+/// What the two endpoints have in common: the body, and a report that failed answers keep as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Insert,
+    Update,
+}
+
+pub async fn insert(State(state): State<AppState>, fields: Result<Fields, ApiError>) -> Response {
+    enrol(state, fields, Kind::Insert).await
+}
+
+pub async fn update(State(state): State<AppState>, fields: Result<Fields, ApiError>) -> Response {
+    enrol(state, fields, Kind::Update).await
+}
+
+pub async fn delete_id(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+    let collection = fields.string("collection_name")?;
+    let target = fields.string("target_id")?;
+    state.engine.remove_target(collection, target).await?;
+    Ok(Answer::new("status", "Delete target_id successfully!"))
+}
+
+async fn enrol(state: AppState, fields: Result<Fields, ApiError>, kind: Kind) -> Response {
+    let outcome = async {
+        let fields = fields?;
+        let (collection, items) = batch(&fields)?;
+        Ok(match kind {
+            Kind::Insert => state.engine.insert(collection, items).await?,
+            Kind::Update => state.engine.update(collection, items).await?,
+        })
+    };
+    match outcome.await {
+        Ok(report) => answer(report, kind),
+        Err(error) => {
+            let error: ApiError = error;
+            let nothing = report_fields(&EnrolmentReport::default(), kind);
+            error.with_fields(nothing).into_response()
+        }
+    }
+}
+
+fn batch(fields: &Fields) -> Result<(String, Vec<Item>), ApiError> {
+    let collection = fields.string("collection_name")?;
+    let pictures = fields.pictures("face_image")?;
+    let targets = fields.strings("target_id")?;
+    if pictures.len() != targets.len() {
+        return Err(ApiError::parameter(format!(
+            "face_image has {} entries and target_id {}: one target_id a picture is expected",
+            pictures.len(),
+            targets.len()
+        )));
+    }
+    let items = (targets.into_iter().zip(pictures))
+        .map(|(target, picture)| Item { target, picture })
+        .collect();
+    Ok((collection, items))
+}
+
+fn answer(report: EnrolmentReport, kind: Kind) -> Response {
+    let fields = report_fields(&report, kind);
+    let detail = remarks(&report);
+    if let Some(code) = report.failure() {
+        let code = match (code, kind) {
+            (Code::Internal, Kind::Update) => Code::UpdateFailed,
+            (code, _) => code,
+        };
+        let error = Error { code, detail };
+        return ApiError::from(error).with_fields(fields).into_response();
+    }
+    let status = match kind {
+        Kind::Insert => "Add vectors successfully!",
+        Kind::Update => "Update vectors successfully!",
+    };
+    let mut answer = Answer::new("status", status).detail(detail);
+    for (name, value) in fields {
+        answer = answer.with(&name, value);
+    }
+    answer.into_response()
+}
+
+fn report_fields(report: &EnrolmentReport, kind: Kind) -> Map<String, Value> {
+    let ids: Vec<&str> = report
+        .rejected
+        .iter()
+        .map(|(_, id, _)| id.as_str())
+        .collect();
+    let indexes: Vec<usize> = report.rejected.iter().map(|(index, ..)| *index).collect();
+    let mut fields = Map::new();
+    let mut field = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    field("success_num", json!(report.stored));
+    field(
+        "invalid",
+        json!({
+            "invalid_num": ids.len(),
+            "message": {"invalid_id": ids, "invalid_index": indexes},
+        }),
+    );
+    field("quota_exceeded_target_id", json!(report.quota_exceeded));
+    if kind == Kind::Update {
+        field("target_invalid", json!(report.unknown_targets));
+    }
+    fields
+}
+
+/// Why each refused picture was refused, and which pictures showed several faces.
+fn remarks(report: &EnrolmentReport) -> Option<String> {
+    let refused = (report.rejected.iter())
+        .map(|(index, _, why)| format!("face_image[{index}]: {}", why.reason()));
+    let several = (report.several_faces.iter()).map(|(index, faces)| {
+        format!("face_image[{index}]: {faces} faces were seen, the largest was used")
+    });
+    let all: Vec<String> = refused.chain(several).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}

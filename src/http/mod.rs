@@ -1,0 +1,17 @@
+//! The HTTP API: one file an endpoint group.
+
+mod answer;
+mod body;
+mod collection;
+mod error;
+mod face;
+mod request_log;
+mod router;
+mod search;
+mod server;
+mod system;
+
+pub use server::{ServerOptions, run};
+
+/// Every endpoint lives under this path.
+pub const PREFIX: &str = "/api/v1/engine/recocomp";

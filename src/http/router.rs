@@ -1,0 +1,95 @@
+//! Paths to handlers.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::body::BodyLimits;
+use super::error::ApiError;
+use super::{PREFIX, collection, face, request_log, search, system};
+use crate::engine::{Code, Engine, Error};
+use crate::license;
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct AppState {
+    pub engine: Arc<Engine>,
+    pub body: BodyLimits,
+}
+
+/// The whole API.
+pub fn router(state: AppState) -> Router {
+    /// The document says GET and its examples POST: every endpoint takes both.
+    macro_rules! both {
+        ($handler:path) => {
+            get($handler).post($handler) as MethodRouter<AppState>
+        };
+    }
+    let licensed = Router::new()
+        .route("/create/collection", both!(collection::create))
+        .route("/clear/collection", both!(collection::clear))
+        .route("/delete/collection", both!(collection::delete))
+        .route("/collection/status", both!(collection::status))
+        .route("/face/insert", both!(face::insert))
+        .route("/face/update", both!(face::update))
+        .route("/delete/id", both!(face::delete_id))
+        .route("/face/search", both!(search::search))
+        .route("/face/compare", both!(search::compare))
+        .route_layer(middleware::from_fn_with_state(
+            state.clone(),
+            require_license,
+        ));
+    let api = Router::new()
+        .route("/version", both!(system::version))
+        .route("/license", both!(system::license))
+        .merge(licensed);
+    Router::new()
+        .nest(PREFIX, api)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(request_log::log))
+        .with_state(state)
+}
+
+async fn require_license(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let license = state.engine.license();
+    if license.state() != license::State::Authorized {
+        let error = Error::new(Code::Unlicensed).with(license.detail());
+        return ApiError::from(error).into_response();
+    }
+    next.run(request).await
+}
+
+async fn not_found(request: Request) -> ApiError {
+    ApiError::http(
+        StatusCode::NOT_FOUND,
+        format!(
+            "{} is no endpoint; all of them are below {PREFIX}",
+            request.uri().path()
+        ),
+    )
+}
+
+async fn method_not_allowed(request: Request) -> ApiError {
+    ApiError::http(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{} is not allowed, use POST or GET", request.method()),
+    )
+}
+
+/// The panic itself is in the log.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    ApiError::http(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "a fault of the daemon; its log says more under this request's id",
+    )
+    .into_response()
+}

@@ -1,0 +1,239 @@
+//! Connections: limits against slow and greedy clients, and a shutdown that drains.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service;
+
+use super::body::BodyLimits;
+use super::error::ApiError;
+use super::router::{AppState, router};
+use crate::engine::{Code, Engine, Error};
+
+/// Limits of the server.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Bytes of one request's body.
+    pub max_body_bytes: usize,
+    /// Bytes of the bodies of all requests together.
+    pub max_body_memory: usize,
+    pub max_connections: usize,
+    /// Connections from one address.
+    pub max_connections_per_ip: usize,
+    /// How long a connection may take to send a request's head, or wait between requests.
+    pub header_timeout: Duration,
+    /// How long a body may pause.
+    pub body_idle_timeout: Duration,
+    /// How long requests may go on after the daemon was told to stop.
+    pub drain_timeout: Duration,
+}
+
+/// Address of the client, on every request.
+#[derive(Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Refusals at the door are sent to this many clients at a time; more are hung up on.
+const MAX_REFUSALS: usize = 64;
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Serves the API on `listener` until `shutdown`, then lets running requests end.
+///
+/// # Errors
+/// None after the start: a connection that fails concerns its client alone.
+pub async fn run(
+    listener: TcpListener,
+    engine: Arc<Engine>,
+    options: ServerOptions,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let app = router(AppState {
+        engine,
+        body: BodyLimits::new(
+            options.max_body_bytes,
+            options.max_body_memory,
+            options.body_idle_timeout,
+        ),
+    });
+    let graceful = GracefulShutdown::new();
+    let connections = Connections::default();
+    let refusals = Connections::default();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let (stream, peer) = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(e) => {
+                    // Out of file descriptors, most likely: wait for connections to close.
+                    tracing::warn!("cannot accept a connection: {e}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let ip = peer.ip().to_canonical();
+        match connections.admit(ip, options.max_connections, options.max_connections_per_ip) {
+            Ok(admitted) => serve(stream, peer, app.clone(), &options, &graceful, admitted),
+            Err(refusal) => {
+                tracing::warn!(%peer, "connection refused: {refusal:?}");
+                if let Ok(admitted) = refusals.admit(ip, MAX_REFUSALS, MAX_REFUSALS) {
+                    refuse(stream, refusal, admitted);
+                }
+            }
+        }
+    }
+    drop(listener);
+    tracing::info!("stopping: {} connections are open", connections.count());
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = tokio::time::sleep(options.drain_timeout) => {
+            tracing::warn!("requests still running after {:?} are cut off", options.drain_timeout);
+        }
+    }
+    Ok(())
+}
+
+fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    options: &ServerOptions,
+    graceful: &GracefulShutdown,
+    admitted: Admitted,
+) {
+    // Answers are small and complete: waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        app.clone().call(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_headers(100)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        if let Err(e) = connection.await {
+            tracing::debug!(%peer, "connection ended: {e}");
+        }
+        drop(admitted);
+    });
+}
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug)]
+enum Refusal {
+    AllConnections,
+    ConnectionsOfOneAddress,
+}
+
+impl Refusal {
+    fn response(self) -> Response {
+        match self {
+            Refusal::AllConnections => ApiError::from(
+                Error::new(Code::Busy).with("the daemon serves as many connections as it may"),
+            ),
+            Refusal::ConnectionsOfOneAddress => ApiError::http(
+                StatusCode::TOO_MANY_REQUESTS,
+                "this address has as many connections open as it may, use them again",
+            ),
+        }
+        .into_response()
+    }
+}
+
+/// Answers one request with the refusal and closes.
+fn refuse(stream: TcpStream, refusal: Refusal, admitted: Admitted) {
+    tokio::spawn(async move {
+        let service = service_fn(move |_: hyper::Request<Incoming>| async move {
+            Ok::<_, std::convert::Infallible>(refusal.response())
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service);
+        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, connection).await;
+        drop(admitted);
+    });
+}
+
+/// Counts open connections by address.
+#[derive(Clone, Default)]
+struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// A counted connection; dropping it uncounts it.
+struct Admitted {
+    connections: Connections,
+    ip: IpAddr,
+}
+
+impl Connections {
+    fn admit(&self, ip: IpAddr, max: usize, max_per_ip: usize) -> Result<Admitted, Refusal> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.values().sum::<usize>() >= max {
+            return Err(Refusal::AllConnections);
+        }
+        let of_this = open.entry(ip).or_default();
+        if *of_this >= max_per_ip {
+            return Err(Refusal::ConnectionsOfOneAddress);
+        }
+        *of_this += 1;
+        Ok(Admitted {
+            connections: self.clone(),
+            ip,
+        })
+    }
+
+    fn count(&self) -> usize {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().sum()
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut open = (self.connections.0.lock()).unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.ip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_counted_by_address_and_uncounted() {
+        let open = Connections::default();
+        let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let first = open.admit(a, 3, 2).ok();
+        let _second = open.admit(a, 3, 2).ok().unwrap();
+        assert!(matches!(
+            open.admit(a, 3, 2),
+            Err(Refusal::ConnectionsOfOneAddress)
+        ));
+        let _third = open.admit(b, 3, 2).ok().unwrap();
+        assert!(matches!(open.admit(b, 3, 2), Err(Refusal::AllConnections)));
+        drop(first);
+        assert_eq!(open.count(), 2);
+        assert!(open.admit(a, 3, 2).is_ok());
+    }
+}

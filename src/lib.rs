@@ -1,0 +1,28 @@
+//! recocomp: a face recognition appliance in one binary.
+//!
+//! The rooms, in the order a request walks through them. A room knows only the rooms after it:
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`cli`] | one file a verb of the command line |
+//! | [`config`] | `recocomp.toml` to [`config::Config`] |
+//! | [`http`] | the HTTP API: one file an endpoint group |
+//! | [`engine`] | what the product does, free of HTTP |
+//! | [`recognition`] | picture to template |
+//! | [`inference`] | TensorFlow Lite behind one small type; the workers |
+//! | [`gallery`] | face collections on disk |
+//! | [`license`] | whether this device may work |
+//! | [`telemetry`] | logs |
+
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod gallery;
+pub mod http;
+pub mod inference;
+pub mod license;
+pub mod recognition;
+pub mod telemetry;
+
+/// Version of the product as the API spells it, `V` and the version of the crate.
+pub const VERSION: &str = concat!("V", env!("CARGO_PKG_VERSION"));

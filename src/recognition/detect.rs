@@ -1,0 +1,276 @@
+//! Finding faces: the BlazeFace full-range network and the decoding of its answer.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::geometry::{Point, Rect};
+use super::{Picture, Refusal};
+use crate::inference::{InferenceError, LoadedModel, Network};
+
+/// Grey around the picture: black makes BlazeFace's activations explode.
+const PADDING: u8 = 127;
+/// Anchors are the centres of a 48x48 grid, one a cell; boxes and keypoints are relative to them.
+const GRID: usize = 48;
+/// Numbers an anchor: centre, size, six keypoints.
+const VALUES: usize = 16;
+/// Boxes that overlap more than this are one face.
+const SAME_FACE_IOU: f32 = 0.3;
+
+/// A face in a picture, in the picture's pixels.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Face {
+    /// Confidence of the detector, 0..1.
+    pub score: f32,
+    pub bounds: Rect,
+    /// Right eye, left eye (the person's own), nose, mouth, right ear, left ear.
+    pub keypoints: [Point; 6],
+}
+
+/// How much of the network's input the picture fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// All of it.
+    FullFrame,
+    /// The middle half: faces that fill the frame come down to a size the network was trained on.
+    Padded,
+}
+
+impl Pass {
+    fn share(self) -> f32 {
+        match self {
+            Pass::FullFrame => 1.0,
+            Pass::Padded => 0.5,
+        }
+    }
+}
+
+/// The detector network with its buffers.
+pub struct Detector {
+    network: Network,
+    min_score: f32,
+    resizer: Resizer,
+    canvas: Vec<u8>,
+    scratch: Vec<f32>,
+    boxes: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+impl Detector {
+    /// `min_score` (0..1) is the confidence below which a detection is no face.
+    ///
+    /// # Errors
+    /// The model cannot be loaded.
+    pub fn new(
+        model: &LoadedModel,
+        min_score: f32,
+        threads: usize,
+    ) -> Result<Detector, InferenceError> {
+        Ok(Detector {
+            network: Network::new(model, threads)?,
+            min_score,
+            resizer: Resizer::new(),
+            canvas: Vec::new(),
+            scratch: Vec::new(),
+            boxes: Vec::new(),
+            scores: Vec::new(),
+        })
+    }
+
+    /// The faces of `picture`, largest first.
+    ///
+    /// # Errors
+    /// The network failed.
+    pub fn detect(&mut self, picture: &Picture, pass: Pass) -> Result<Vec<Face>, Refusal> {
+        let frame = self.letterbox(picture, pass);
+        self.network.run(&self.canvas, &mut self.scratch)?;
+        self.network.output("boxes", &mut self.boxes)?;
+        self.network.output("scores", &mut self.scores)?;
+        let mut faces = decode(&self.boxes, &self.scores, self.min_score);
+        faces = merge(faces);
+        for face in &mut faces {
+            frame.to_picture(face, self.network.input().width as f32);
+        }
+        faces.sort_by(|a, b| b.bounds.area().total_cmp(&a.bounds.area()));
+        Ok(faces)
+    }
+
+    /// Draws the picture, its proportions kept, into the middle of the grey input.
+    fn letterbox(&mut self, picture: &Picture, pass: Pass) -> Frame {
+        let size = self.network.input().width;
+        let longer = picture.width.max(picture.height) as f32;
+        let scale = size as f32 / longer * pass.share();
+        let fit = |side: u32| ((side as f32 * scale).round() as usize).clamp(1, size);
+        let (width, height) = (fit(picture.width), fit(picture.height));
+        let (left, top) = ((size - width) / 2, (size - height) / 2);
+
+        let small = self.resize(picture, width as u32, height as u32);
+        self.canvas.clear();
+        self.canvas.resize(size * size * 3, PADDING);
+        for (row, line) in small.chunks_exact(width * 3).enumerate() {
+            let start = ((top + row) * size + left) * 3;
+            self.canvas[start..start + width * 3].copy_from_slice(line);
+        }
+        Frame {
+            left: left as f32,
+            top: top as f32,
+            scale_x: width as f32 / picture.width as f32,
+            scale_y: height as f32 / picture.height as f32,
+        }
+    }
+
+    fn resize(&mut self, picture: &Picture, width: u32, height: u32) -> Vec<u8> {
+        let mut small = Image::new(width, height, PixelType::U8x3);
+        // Averages over the area a pixel covers when shrinking; fixed point, equal on every CPU.
+        let filter = ResizeAlg::Convolution(FilterType::Bilinear);
+        let options = ResizeOptions::new().resize_alg(filter);
+        let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
+        let drawn =
+            source.is_ok_and(|source| (self.resizer.resize(&source, &mut small, &options)).is_ok());
+        // A Picture holds width * height * 3 bytes and both have pixels: there is nothing to refuse.
+        debug_assert!(drawn, "{}x{}", picture.width, picture.height);
+        small.into_vec()
+    }
+}
+
+/// Where the picture lies in the input.
+struct Frame {
+    left: f32,
+    top: f32,
+    scale_x: f32,
+    scale_y: f32,
+}
+
+impl Frame {
+    /// `face` comes in shares (0..1) of the input's side, `size` pixels.
+    fn to_picture(&self, face: &mut Face, size: f32) {
+        let x = |x: f32| (x * size - self.left) / self.scale_x;
+        let y = |y: f32| (y * size - self.top) / self.scale_y;
+        let b = face.bounds;
+        face.bounds = Rect {
+            x: x(b.x),
+            y: y(b.y),
+            width: b.width * size / self.scale_x,
+            height: b.height * size / self.scale_y,
+        };
+        for point in &mut face.keypoints {
+            *point = Point::new(x(point.x), y(point.y));
+        }
+    }
+}
+
+/// Every anchor whose score reaches `min_score`, in shares of the input's side.
+fn decode(boxes: &[f32], scores: &[f32], min_score: f32) -> Vec<Face> {
+    // The regressors are in pixels of the 192-pixel input the network was trained with.
+    const TRAINED_SIZE: f32 = 192.0;
+    (boxes.chunks_exact(VALUES).zip(scores).enumerate())
+        .filter_map(|(index, (values, logit))| {
+            let score = 1.0 / (1.0 + (-logit.clamp(-80.0, 80.0)).exp());
+            if score < min_score || values.iter().any(|v| !v.is_finite()) {
+                return None;
+            }
+            let anchor = Point::new(
+                ((index % GRID) as f32 + 0.5) / GRID as f32,
+                ((index / GRID) as f32 + 0.5) / GRID as f32,
+            );
+            let at = |i: usize| {
+                Point::new(
+                    values[i] / TRAINED_SIZE + anchor.x,
+                    values[i + 1] / TRAINED_SIZE + anchor.y,
+                )
+            };
+            let centre = at(0);
+            let (width, height) = (values[2] / TRAINED_SIZE, values[3] / TRAINED_SIZE);
+            if width <= 0.0 || height <= 0.0 {
+                return None;
+            }
+            Some(Face {
+                score,
+                bounds: Rect {
+                    x: centre.x - width / 2.0,
+                    y: centre.y - height / 2.0,
+                    width,
+                    height,
+                },
+                keypoints: std::array::from_fn(|k| at(4 + 2 * k)),
+            })
+        })
+        .collect()
+}
+
+/// Detections of one face become one, their mean weighted by score (as BlazeFace's authors do:
+/// Bazarevsky et al., "BlazeFace" (2019), section 4.2).
+fn merge(mut found: Vec<Face>) -> Vec<Face> {
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut faces = Vec::new();
+    while let Some(best) = found.first().copied() {
+        let (same, other): (Vec<Face>, Vec<Face>) =
+            (found.iter()).partition(|face| face.bounds.iou(&best.bounds) > SAME_FACE_IOU);
+        found = other;
+        let weight: f32 = same.iter().map(|face| face.score).sum();
+        let mean = |value: &dyn Fn(&Face) -> f32| {
+            same.iter()
+                .map(|face| face.score * value(face))
+                .sum::<f32>()
+                / weight
+        };
+        faces.push(Face {
+            score: best.score,
+            bounds: Rect {
+                x: mean(&|f| f.bounds.x),
+                y: mean(&|f| f.bounds.y),
+                width: mean(&|f| f.bounds.width),
+                height: mean(&|f| f.bounds.height),
+            },
+            keypoints: std::array::from_fn(|k| {
+                Point::new(mean(&|f| f.keypoints[k].x), mean(&|f| f.keypoints[k].y))
+            }),
+        });
+        // A box always overlaps itself; this guards the loop against a box of zero area.
+        found.retain(|face| face.bounds != best.bounds);
+    }
+    faces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One anchor's numbers: a box of 20x30 pixels centred 2 pixels right of the anchor.
+    fn answer(cells: &[(usize, f32, f32)]) -> (Vec<f32>, Vec<f32>) {
+        let mut boxes = vec![0.0; GRID * GRID * VALUES];
+        let mut scores = vec![-20.0; GRID * GRID];
+        for &(cell, logit, shift) in cells {
+            scores[cell] = logit;
+            let values = &mut boxes[cell * VALUES..(cell + 1) * VALUES];
+            values[..4].copy_from_slice(&[2.0 + shift, 0.0, 20.0, 30.0]);
+        }
+        (boxes, scores)
+    }
+
+    #[test]
+    fn an_anchor_is_decoded_relative_to_its_cell() {
+        let (boxes, scores) = answer(&[(48 * 10 + 20, 3.0, 0.0)]);
+        let faces = decode(&boxes, &scores, 0.5);
+        assert_eq!(faces.len(), 1);
+        let centre = faces[0].bounds.centre();
+        assert!((centre.x * 192.0 - (20.5 * 4.0 + 2.0)).abs() < 1e-3);
+        assert!((centre.y * 192.0 - 10.5 * 4.0).abs() < 1e-3);
+        assert!((faces[0].bounds.width * 192.0 - 20.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn neighbours_merge_and_strangers_do_not() {
+        let (boxes, scores) = answer(&[(500, 3.0, 0.0), (501, 1.0, -4.0), (1500, 2.0, 0.0)]);
+        let faces = merge(decode(&boxes, &scores, 0.5));
+        assert_eq!(faces.len(), 2);
+        assert!(faces[0].score > faces[1].score);
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_no_face() {
+        let (mut boxes, mut scores) = answer(&[(500, 3.0, 0.0), (700, f32::NAN, 0.0)]);
+        boxes[500 * VALUES + 7] = f32::INFINITY;
+        scores[701] = f32::INFINITY;
+        assert!(decode(&boxes, &scores, 0.5).is_empty());
+    }
+}

@@ -1,0 +1,91 @@
+//! An aligned face to its template.
+
+use super::geometry::{Point, Similarity};
+use super::warp::warp;
+use super::{Picture, Refusal};
+use crate::gallery::Template;
+use crate::inference::{Alignment, InferenceError, LoadedModel, Network};
+
+/// Outside the picture, as in the pictures the network was trained on.
+const BLACK: [u8; 3] = [0; 3];
+
+/// The embedding network with its buffers.
+pub struct Embedder {
+    network: Network,
+    target: [Point; 5],
+    face: Vec<u8>,
+    scratch: Vec<f32>,
+    embedding: Vec<f32>,
+}
+
+impl Embedder {
+    /// # Errors
+    /// The model cannot be loaded.
+    pub fn new(
+        model: &LoadedModel,
+        alignment: Alignment,
+        threads: usize,
+    ) -> Result<Embedder, InferenceError> {
+        Ok(Embedder {
+            network: Network::new(model, threads)?,
+            target: alignment.points.map(|[x, y]| Point::new(x, y)),
+            face: Vec::new(),
+            scratch: Vec::new(),
+            embedding: Vec::new(),
+        })
+    }
+
+    /// Brings the five points onto the network's template.
+    ///
+    /// # Errors
+    /// [`Refusal::NoFace`] if the points lie in one place.
+    pub fn align(&mut self, picture: &Picture, points: &[Point; 5]) -> Result<(), Refusal> {
+        let transform = Similarity::fit(points, &self.target).ok_or_else(|| Refusal::NoFace {
+            width: picture.width,
+            height: picture.height,
+        })?;
+        let size = self.network.input().width;
+        warp(picture, &transform, size, BLACK, &mut self.face);
+        Ok(())
+    }
+
+    /// The template of the aligned face; with `mirror`, of the face and its mirror image together,
+    /// which halves the chance of a side's light or pose (and takes twice the time).
+    ///
+    /// # Errors
+    /// The network failed or gave numbers that are no template.
+    pub fn embed(&mut self, mirror: bool) -> Result<Template, Refusal> {
+        self.network.run(&self.face, &mut self.scratch)?;
+        self.network.output("embedding", &mut self.embedding)?;
+        if mirror {
+            let upright = std::mem::take(&mut self.embedding);
+            let row = self.network.input().width * 3;
+            for line in self.face.chunks_exact_mut(row) {
+                reverse_pixels(line);
+            }
+            self.network.run(&self.face, &mut self.scratch)?;
+            self.network.output("embedding", &mut self.embedding)?;
+            for (sum, value) in self.embedding.iter_mut().zip(&upright) {
+                *sum += value;
+            }
+        }
+        Ok(Template::new(&self.embedding)?)
+    }
+}
+
+fn reverse_pixels(line: &mut [u8]) {
+    line.reverse();
+    for pixel in line.chunks_exact_mut(3) {
+        pixel.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_mirrored_line_keeps_its_colours() {
+        let mut line = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+        super::reverse_pixels(&mut line);
+        assert_eq!(line, [7, 8, 9, 4, 5, 6, 1, 2, 3]);
+    }
+}

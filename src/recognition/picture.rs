@@ -1,0 +1,171 @@
+//! Decoding pictures that strangers send.
+
+use std::io::Cursor;
+
+use image::error::ImageError;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::Refusal;
+
+/// Pixels in RGB order, rows from the top, EXIF orientation already obeyed.
+#[derive(Clone)]
+pub struct Picture {
+    pub width: u32,
+    pub height: u32,
+    /// `width * height * 3` bytes.
+    pub rgb: Vec<u8>,
+}
+
+/// What a picture may cost. Checked against its header, before any pixel is decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct PictureLimits {
+    /// Bytes of the encoded picture.
+    pub max_bytes: usize,
+    /// Pixels of the decoded picture, width times height.
+    pub max_pixels: u64,
+}
+
+impl Default for PictureLimits {
+    fn default() -> Self {
+        PictureLimits {
+            max_bytes: 16 << 20,
+            max_pixels: 40_000_000,
+        }
+    }
+}
+
+/// A face needs some pixels; a 1-pixel-wide strip of 40 megapixels would only cost time.
+const MIN_SIDE: u32 = 16;
+
+impl Picture {
+    /// Decodes a JPEG, PNG, BMP or WebP, told apart by content.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidImage`] with the reason in a sentence.
+    pub fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Picture, Refusal> {
+        let format = recognise_format(bytes)?;
+        let damaged = |e: ImageError| match e {
+            ImageError::Limits(e) => {
+                Refusal::InvalidImage(format!("the picture needs too much memory: {e}"))
+            }
+            e => Refusal::InvalidImage(format!("the picture cannot be decoded: {e}")),
+        };
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        let mut caps = Limits::default();
+        // 16-bit RGBA is the widest a decoder of ours gives; as much again for its own tables.
+        caps.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(64 << 20));
+        reader.limits(caps);
+        let mut decoder = reader.into_decoder().map_err(damaged)?;
+
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > limits.max_pixels {
+            return Err(Refusal::InvalidImage(format!(
+                "the picture has {width}x{height} pixels, at most {} megapixels are allowed",
+                limits.max_pixels as f64 / 1e6
+            )));
+        }
+        if width < MIN_SIDE || height < MIN_SIDE {
+            return Err(Refusal::InvalidImage(format!(
+                "the picture has {width}x{height} pixels, at least {MIN_SIDE}x{MIN_SIDE} are needed"
+            )));
+        }
+        // A picture whose metadata is damaged is taken as it stands.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+        image.apply_orientation(orientation);
+        let rgb = image.into_rgb8();
+        Ok(Picture {
+            width: rgb.width(),
+            height: rgb.height(),
+            rgb: rgb.into_raw(),
+        })
+    }
+}
+
+fn recognise_format(bytes: &[u8]) -> Result<ImageFormat, Refusal> {
+    let accepted = "send JPEG, PNG, BMP or WebP";
+    match image::guess_format(bytes) {
+        Ok(
+            format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp | ImageFormat::WebP),
+        ) => Ok(format),
+        Ok(other) => Err(Refusal::InvalidImage(format!(
+            "the picture is {}, {accepted}",
+            other.extensions_str().first().unwrap_or(&"unknown")
+        ))),
+        // ISO base media file with a HEIF brand: what iPhones send.
+        Err(_)
+            if bytes.get(4..8) == Some(b"ftyp")
+                && matches!(bytes.get(8..11), Some(b"hei" | b"hev" | b"mif" | b"msf")) =>
+        {
+            Err(Refusal::InvalidImage(format!(
+                "the picture is HEIC, {accepted}"
+            )))
+        }
+        Err(_) => Err(Refusal::InvalidImage(format!(
+            "the bytes are not a picture, {accepted}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+
+    fn png(width: u32, height: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        PngEncoder::new(&mut out)
+            .write_image(
+                &vec![90; (width * height) as usize],
+                width,
+                height,
+                ExtendedColorType::L8,
+            )
+            .unwrap();
+        out
+    }
+
+    fn refusal(bytes: &[u8], limits: &PictureLimits) -> String {
+        match Picture::decode(bytes, limits) {
+            Ok(_) => panic!("it was decoded"),
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_grey_picture_becomes_rgb() {
+        let picture = Picture::decode(&png(40, 20), &PictureLimits::default()).unwrap();
+        assert_eq!((picture.width, picture.height), (40, 20));
+        assert_eq!(picture.rgb, vec![90; 40 * 20 * 3]);
+    }
+
+    #[test]
+    fn dimensions_are_capped_before_decoding() {
+        let limits = PictureLimits {
+            max_pixels: 1000,
+            ..PictureLimits::default()
+        };
+        // Only the header is whole: a decoder that went further would complain of something else.
+        let mut bytes = png(40, 40);
+        bytes.truncate(45);
+        assert!(refusal(&bytes, &limits).contains("40x40 pixels, at most 0.001 megapixels"));
+        assert!(refusal(&png(8, 100), &limits).contains("at least 16x16"));
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        let limits = PictureLimits::default();
+        assert!(refusal(b"GIF89a..........", &limits).contains("the picture is gif"));
+        assert!(refusal(b"\0\0\0\x18ftypheic\0\0\0\0", &limits).contains("HEIC"));
+        assert!(refusal(b"hello", &limits).contains("not a picture"));
+        assert!(refusal(b"", &limits).contains("not a picture"));
+    }
+
+    #[test]
+    fn a_truncated_picture_is_refused() {
+        let mut bytes = png(400, 400);
+        bytes.truncate(bytes.len() / 2);
+        assert!(refusal(&bytes, &PictureLimits::default()).contains("cannot be decoded"));
+    }
+}

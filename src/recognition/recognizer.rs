@@ -1,0 +1,192 @@
+//! The stages in their order, on one worker.
+
+use std::time::{Duration, Instant};
+
+use super::Refusal;
+use super::detect::{Detector, Face, Pass};
+use super::embed::Embedder;
+use super::encoding::decode_base64;
+use super::landmarks::Landmarks;
+use super::picture::{Picture, PictureLimits};
+use crate::gallery::Template;
+use crate::inference::{InferenceError, ModelSet};
+
+/// What a template is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Kept or compared once: picture and mirror image are averaged, for accuracy.
+    Enrolment,
+    /// A person waits at the door: the picture alone, for speed.
+    Probe,
+}
+
+/// Which face of several counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaceChoice {
+    /// The one with the largest box: who stands in front of a terminal. What the API promises.
+    Largest,
+    /// The one nearest to the middle, by the width of its box: who a portrait collection means,
+    /// even where a bystander is larger.
+    Central,
+}
+
+impl FaceChoice {
+    /// `faces` as the detector gives them, largest first.
+    fn choose(self, faces: &[Face], picture: &Picture) -> Option<Face> {
+        let (x, y) = (picture.width as f32 / 2.0, picture.height as f32 / 2.0);
+        let offset = |face: &Face| {
+            let centre = face.bounds.centre();
+            (centre.x - x).hypot(centre.y - y) / face.bounds.width
+        };
+        let chosen = match self {
+            FaceChoice::Largest => faces.first(),
+            FaceChoice::Central => (faces.iter()).min_by(|a, b| offset(a).total_cmp(&offset(b))),
+        };
+        chosen.copied()
+    }
+}
+
+/// Settings of a [`Recognizer`].
+#[derive(Clone, Copy, Debug)]
+pub struct RecognizerOptions {
+    pub limits: PictureLimits,
+    /// Confidence (0..1) below which a detection is no face.
+    pub min_detection_score: f32,
+    pub face: FaceChoice,
+    /// Threads inside a network. Templates do not depend on it.
+    pub threads: usize,
+}
+
+impl Default for RecognizerOptions {
+    fn default() -> Self {
+        RecognizerOptions {
+            limits: PictureLimits::default(),
+            min_detection_score: 0.5,
+            face: FaceChoice::Largest,
+            threads: 1,
+        }
+    }
+}
+
+/// Names of the stages, in the order of [`Timings`].
+pub const STAGES: [&str; 6] = ["base64", "decode", "detect", "landmarks", "align", "embed"];
+
+/// Time each stage took, in the order of [`STAGES`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings(pub [Duration; STAGES.len()]);
+
+/// What was seen in a picture.
+#[derive(Clone, Debug)]
+pub struct Recognition {
+    pub template: Template,
+    /// The face that the template is of.
+    pub face: Face,
+    /// Faces seen, that one included.
+    pub faces: usize,
+    pub timings: Timings,
+}
+
+/// Everything one worker needs to turn pictures into templates.
+pub struct Recognizer {
+    options: RecognizerOptions,
+    detector: Detector,
+    landmarks: Landmarks,
+    embedder: Embedder,
+    encoded: Vec<u8>,
+}
+
+impl Recognizer {
+    /// # Errors
+    /// A model that cannot be loaded.
+    pub fn new(
+        models: &ModelSet,
+        options: RecognizerOptions,
+    ) -> Result<Recognizer, InferenceError> {
+        let threads = options.threads;
+        Ok(Recognizer {
+            detector: Detector::new(&models.detector, options.min_detection_score, threads)?,
+            landmarks: Landmarks::new(&models.landmarks, models.points.clone(), threads)?,
+            embedder: Embedder::new(&models.embedder, models.alignment, threads)?,
+            options,
+            encoded: Vec::new(),
+        })
+    }
+
+    /// Recognises a picture given as base64 text.
+    ///
+    /// # Errors
+    /// [`Refusal`], which says why there is no template.
+    pub fn recognize_base64(
+        &mut self,
+        text: &[u8],
+        purpose: Purpose,
+    ) -> Result<Recognition, Refusal> {
+        let start = Instant::now();
+        let mut encoded = std::mem::take(&mut self.encoded);
+        let decoded = decode_base64(text, self.options.limits.max_bytes, &mut encoded);
+        let spent = start.elapsed();
+        let result = decoded.and_then(|()| self.recognize(&encoded, purpose));
+        // Kept for the next picture, unless this one was so large that it would only hold memory.
+        if encoded.capacity() <= 1 << 20 {
+            self.encoded = encoded;
+        }
+        result.map(|mut recognition| {
+            recognition.timings.0[0] = spent;
+            recognition
+        })
+    }
+
+    /// Recognises an encoded picture (JPEG, PNG, BMP or WebP).
+    ///
+    /// # Errors
+    /// [`Refusal`], which says why there is no template.
+    pub fn recognize(&mut self, encoded: &[u8], purpose: Purpose) -> Result<Recognition, Refusal> {
+        let limits = self.options.limits;
+        if encoded.len() > limits.max_bytes {
+            return Err(Refusal::InvalidImage(format!(
+                "the picture has {} bytes, at most {} are allowed",
+                encoded.len(),
+                limits.max_bytes
+            )));
+        }
+        let mut timings = Timings::default();
+        let mut clock = Instant::now();
+        let mut lap = |stage: usize| {
+            let now = Instant::now();
+            timings.0[stage] = now - clock;
+            clock = now;
+        };
+        let picture = Picture::decode(encoded, &limits)?;
+        lap(1);
+        let (face, faces) = self.find_face(&picture)?;
+        lap(2);
+        let crop = self.landmarks.cut(&picture, &face);
+        let points = self.landmarks.find(&picture, &crop)?;
+        lap(3);
+        self.embedder.align(&picture, &points)?;
+        lap(4);
+        let template = self.embedder.embed(purpose == Purpose::Enrolment)?;
+        lap(5);
+        Ok(Recognition {
+            template,
+            face,
+            faces,
+            timings,
+        })
+    }
+
+    /// The face that counts and how many there are. Where the full frame shows none, the picture is
+    /// looked at once more, smaller.
+    fn find_face(&mut self, picture: &Picture) -> Result<(Face, usize), Refusal> {
+        for pass in [Pass::FullFrame, Pass::Padded] {
+            let faces = self.detector.detect(picture, pass)?;
+            if let Some(face) = self.options.face.choose(&faces, picture) {
+                return Ok((face, faces.len()));
+            }
+        }
+        Err(Refusal::NoFace {
+            width: picture.width,
+            height: picture.height,
+        })
+    }
+}

@@ -1,0 +1,64 @@
+"""Fixtures: a shared daemon for what leaves no trace, an own daemon for what restarts, kills or configures it."""
+
+import itertools
+
+import pytest
+
+from daemon import Daemon
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def shared_daemon(tmp_path_factory):
+    daemon = Daemon(tmp_path_factory.mktemp("shared")).start()
+    yield daemon
+    daemon.stop()
+    daemon.assert_no_panic()
+
+
+@pytest.fixture
+def daemon(shared_daemon):
+    """A running daemon that other tests use too: give collections back."""
+    assert shared_daemon.alive(), f"an earlier test brought the daemon down:\n{shared_daemon.log()[-3000:]}"
+    yield shared_daemon
+    assert shared_daemon.alive(), f"the daemon is gone:\n{shared_daemon.log()[-3000:]}"
+
+
+@pytest.fixture
+def fresh_name():
+    """A collection name that no other test uses."""
+    return f"col_{next(_names)}"
+
+
+@pytest.fixture
+def collection(daemon, fresh_name):
+    """An empty collection, removed afterwards."""
+    assert daemon.ask("/create/collection", collection_name=fresh_name)["err_code"] == 0
+    yield fresh_name
+    daemon.ask("/delete/collection", collection_name=fresh_name)
+
+
+@pytest.fixture
+def start_daemon(tmp_path):
+    """Starts daemons of the test's own: start_daemon(config="[limits]...", development=False, data=..., environment=...)."""
+    mine = []
+
+    def start(**options) -> Daemon:
+        daemon = Daemon(tmp_path / f"daemon{len(mine)}", **options)
+        mine.append(daemon)
+        return daemon.start()
+
+    yield start
+    for daemon in mine:
+        if daemon.alive():
+            daemon.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_panic():
+    """Whatever a test does to a daemon, its log never holds a panic."""
+    yield
+    for daemon in Daemon.started:
+        daemon.assert_no_panic()
+    Daemon.started[:] = [daemon for daemon in Daemon.started if daemon.alive()]

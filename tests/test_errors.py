@@ -1,0 +1,287 @@
+"""Every code and every HTTP status of the API, provoked on the real daemon, with the error object each must carry."""
+
+import json
+import socket
+import threading
+
+import pytest
+
+import daemon as harness
+from contract import ENDPOINTS, MESSAGES, PREFIX, assert_error, documented_messages
+from faces import NOT_A_PICTURE, OBAMA, portrait, scenery
+
+# Codes that no client can provoke from outside, and where they are proven instead.
+NOT_PROVOKED_HERE = {
+    500: "an internal fault: no input may cause one, test_garbage.py looks for it",
+    1001: "test_storage_faults.py",
+    1008: "an internal fault during an update",
+    1015: "this release has no accounts",
+    1016: "this release has no liveness check",
+    1017: "this release has no quality gate",
+}
+PROVOKED = {}
+
+
+def provokes(code):
+    def register(test):
+        PROVOKED[code] = test
+        return test
+
+    return register
+
+
+@provokes(1002)
+def test_1002_the_thirty_first_collection(start_daemon):
+    """Thirty collections fit."""
+    daemon = start_daemon()
+    for number in range(30):
+        assert daemon.ask("/create/collection", collection_name=f"col_{number}")["err_code"] == 0
+    assert_error(daemon.ask("/create/collection", collection_name="col_30"), 1002)
+
+
+@provokes(1003)
+def test_1003_a_name_with_a_dash(daemon):
+    """The name rule is told in the detail."""
+    answer = daemon.ask("/create/collection", collection_name="face-col")
+    assert_error(answer, 1003)
+    assert answer["detail"]
+
+
+@provokes(1004)
+def test_1004_a_name_in_use(daemon, collection):
+    """Creating the same name again."""
+    assert_error(daemon.ask("/create/collection", collection_name=collection), 1004)
+
+
+@provokes(1005)
+@pytest.mark.parametrize(
+    "path, name",
+    [("/clear/collection", "not_there"), ("/delete/collection", "not_there"), ("/collection/status", ["not_there"])],
+)
+def test_1005_managing_a_collection_that_does_not_exist(daemon, path, name):
+    """Clear, delete and status ask to check the name."""
+    assert_error(daemon.ask(path, collection_name=name), 1005)
+
+
+@provokes(1006)
+@pytest.mark.parametrize(
+    "path, fields",
+    [
+        ("/face/insert", {"face_image": [portrait(OBAMA)], "target_id": ["obama"]}),
+        ("/face/update", {"face_image": [portrait(OBAMA)], "target_id": ["obama"]}),
+        ("/face/search", {"face_image": portrait(OBAMA), "top_k": 1}),
+        ("/delete/id", {"target_id": "obama"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_1006_faces_of_a_collection_that_does_not_exist(daemon, path, fields):
+    """The face endpoints and delete/id say that it does not exist."""
+    assert_error(daemon.ask(path, collection_name="not_there", **fields), 1006)
+
+
+@provokes(1007)
+def test_1007_the_sixth_feature(daemon, collection):
+    """Five features a person."""
+    assert daemon.insert(collection, *[("obama", portrait(OBAMA))] * 5)["err_code"] == 0
+    assert_error(daemon.insert(collection, ("obama", portrait(OBAMA))), 1007)
+
+
+@provokes(1009)
+def test_1009_no_face(daemon, collection):
+    """A picture of curtains, at each endpoint that looks for a face."""
+    assert_error(daemon.ask("/face/compare", face_image1=scenery(), face_image2=portrait(OBAMA)), 1009)
+    assert_error(daemon.ask("/face/search", collection_name=collection, face_image=scenery(), top_k=1), 1009)
+    assert_error(daemon.insert(collection, ("obama", scenery())), 1009)
+
+
+@provokes(1010)
+def test_1010_no_picture(daemon, collection):
+    """Words instead of a picture, at each endpoint that takes one."""
+    assert_error(daemon.ask("/face/compare", face_image1=NOT_A_PICTURE, face_image2=portrait(OBAMA)), 1010)
+    assert_error(daemon.ask("/face/search", collection_name=collection, face_image=NOT_A_PICTURE, top_k=1), 1010)
+    assert_error(daemon.insert(collection, ("obama", NOT_A_PICTURE)), 1010)
+
+
+NOT_JSON = [
+    b"",
+    b"collection_name=face_col",
+    b"{",
+    b"{'collection_name': 'face_col'}",
+    b'{"collection_name": "a",}',
+    b"\xff\xfe\x00",
+    b'{"collection_name": "a"} trailing',
+    b"null",
+    b"[]",
+    b'"text"',
+    b"7",
+    b"true",
+    b'{"collection_name": "\xff"}',
+]
+
+
+@provokes(1011)
+@pytest.mark.parametrize("path", [path for path in ENDPOINTS if path not in ("/version", "/license")])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_1011_a_body_that_is_no_json_object(daemon, path, method):
+    """HTTP 400, with a detail that says what is wrong with the body."""
+    for body in NOT_JSON:
+        answer = daemon.send(path, body, method)
+        assert_error(answer, 1011)
+        assert answer["detail"], body
+
+
+@provokes(1012)
+def test_1012_without_a_license(start_daemon):
+    """Neither --development nor a license file: the business endpoints are closed."""
+    daemon = start_daemon(development=False)
+    assert_error(daemon.ask("/create/collection", collection_name="face_col"), 1012)
+
+
+@provokes(1013)
+def test_1013_deleting_somebody_who_is_not_there(daemon, collection):
+    """Only delete/id says so; update lists unknown people instead."""
+    assert_error(daemon.ask("/delete/id", collection_name=collection, target_id="nobody"), 1013)
+
+
+@provokes(1014)
+def test_1014_a_full_queue(start_daemon):
+    """With one worker, no room to wait and many clients some are sent away with HTTP 503 and told when to come back."""
+    daemon = start_daemon(config="[recognition]\nworkers = 1\n[limits]\nqueue = 0\n")
+    answers = []
+
+    def client():
+        for _ in range(4):
+            answers.append(daemon.ask("/face/compare", face_image1=portrait(OBAMA), face_image2=portrait(OBAMA)))
+
+    clients = [threading.Thread(target=client) for _ in range(8)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    assert len(answers) == 32
+    busy = [answer for answer in answers if answer["err_code"] != 0]
+    assert busy and len(busy) < 32
+    for answer in busy:
+        assert_error(answer, 1014)
+        assert int(answer.headers["Retry-After"]) >= 1
+
+
+@provokes(404)
+@pytest.mark.parametrize(
+    "path", ["", "/", "/nothing", "/version/", "/Version", "/face", "/face/insert/x", "/../../etc/passwd"]
+)
+def test_404_an_unknown_path(daemon, path):
+    """The JSON error object here, too."""
+    assert_error(daemon.ask(path), 404)
+
+
+@provokes(404)
+def test_404_outside_the_prefix(daemon):
+    """The root and a path without the API's prefix."""
+    for path in ("/", "/version", "/api/v1/engine/other/version"):
+        assert_error(exchange(daemon, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 404)
+
+
+@provokes(405)
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_405_a_method_other_than_get_and_post(daemon, path):
+    """GET and POST on every endpoint, nothing else; Allow names the two."""
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
+        answer = daemon.ask(path, method, collection_name="face_col")
+        assert_error(answer, 405)
+        assert {"GET", "POST"} <= {allowed.strip() for allowed in answer.headers["Allow"].split(",")}
+
+
+@provokes(408)
+def test_408_a_body_that_stops_coming(start_daemon):
+    """A client that stalls in the middle of its upload is told that it took too long."""
+    daemon = start_daemon(config="[server]\nbody_idle_timeout_s = 1\n")
+    assert_error(
+        exchange(daemon, f"POST {PREFIX}/create/collection HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"), 408
+    )
+
+
+@provokes(413)
+def test_413_an_announced_body_over_the_limit(daemon):
+    """A client that asks first is refused by Content-Length, before it sends a byte: 128 MiB is the default limit."""
+    head = f"POST {PREFIX}/face/insert HTTP/1.1\r\nHost: x\r\nContent-Length: {(128 << 20) + 1}\r\nExpect: 100-continue\r\n\r\n"
+    assert_error(exchange(daemon, head), 413)
+
+
+@provokes(413)
+def test_413_a_chunked_body_over_the_limit(start_daemon):
+    """Without a Content-Length the bytes are counted as they come."""
+    daemon = start_daemon(config="[limits]\nmax_body_bytes = 10000\n")
+    answer = daemon.send("/face/insert", (b" " * 1000 for _ in range(200)))
+    assert_error(answer, 413)
+    assert daemon.ask("/version")["err_code"] == 0
+
+
+@provokes(429)
+def test_429_too_many_connections_of_one_address(start_daemon):
+    """An address that holds all the connections it may is told so on the next."""
+    daemon = start_daemon(config="[server]\nmax_connections_per_ip = 1\n")
+    with daemon.connect() as only:
+        only.sendall(f"GET {PREFIX}/version HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert only.recv(65536).startswith(b"HTTP/1.1 200")
+        assert_error(daemon.ask("/version"), 429)
+
+
+def exchange(daemon, request: str) -> harness.Answer:
+    """Sends raw bytes and reads the one answer, until the daemon closes or the answer is whole."""
+
+    class Response:
+        pass
+
+    with daemon.connect() as connection:
+        connection.sendall(request.encode("latin-1"))
+        received = b""
+        while b"\r\n\r\n" not in received:
+            more = connection.recv(65536)
+            assert more, f"closed without an answer, got {received!r}"
+            received += more
+        head, body = received.split(b"\r\n\r\n", 1)
+        lines = head.decode("latin-1").split("\r\n")
+        response = Response()
+        response.status_code = int(lines[0].split()[1])
+        response.headers = {name.title(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
+        while len(body) < int(response.headers["Content-Length"]):
+            more = connection.recv(65536)
+            assert more, f"closed in the middle of {body!r}"
+            body += more
+    response.json = lambda: json.loads(body)
+    return harness.Answer(response)
+
+
+def test_malformed_http_is_refused_and_the_connection_closed(daemon):
+    """Not HTTP at all: 400 or nothing, and the daemon goes on."""
+    for request in (
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"HELO\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\r\n" * 5,
+    ):
+        with daemon.connect() as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            received = b""
+            while more := connection.recv(65536):
+                received += more
+        assert received == b"" or received.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400", b"HTTP/1.1 505")), received
+    assert daemon.ask("/version")["err_code"] == 0
+
+
+def test_the_messages_are_those_of_the_document():
+    """The first eight codes are the customer's own."""
+    documented = documented_messages()
+    assert set(documented) == set(range(1001, 1009))
+    for code, message in documented.items():
+        assert MESSAGES[code] == message
+
+
+def test_every_code_is_provoked_or_says_why_not():
+    """A new code in the table needs a test here."""
+    everything = set(MESSAGES) | {404, 405, 408, 413, 429}
+    assert set(PROVOKED) | set(NOT_PROVOKED_HERE) == everything
+    assert not set(PROVOKED) & set(NOT_PROVOKED_HERE)
