@@ -1,5 +1,6 @@
 """Starts, asks, stops and kills the real recocomp binary."""
 
+import http.client
 import json
 import os
 import queue
@@ -39,13 +40,20 @@ def run(*arguments, timeout: float = 120, **options) -> subprocess.CompletedProc
 class Answer(dict):
     """The JSON object of an answer, with the HTTP status and headers it came with."""
 
-    def __init__(self, response: requests.Response):
-        body = response.json()
+    def __init__(self, status: int, headers, text: bytes | str):
+        body = json.loads(text)
         assert isinstance(body, dict), f"an answer is a JSON object, got {body!r}"
         super().__init__(body)
-        self.http = response.status_code
-        self.headers = response.headers
-        self.content_type = response.headers.get("Content-Type", "")
+        self.http = status
+        self.headers = headers
+        self.content_type = headers.get("Content-Type", "")
+
+
+def read_answer(connection: socket.socket) -> Answer:
+    """Reads one answer from a bare connection; the connection may go on."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return Answer(response.status, response.headers, response.read())
 
 
 class Daemon:
@@ -192,7 +200,8 @@ class Daemon:
             session.trust_env = False  # a proxy in the environment is not for 127.0.0.1
             if headers is None:
                 headers = {"Content-Type": "application/json"}
-            return Answer(session.request(method, self.url(path), data=data, headers=headers, timeout=timeout))
+            response = session.request(method, self.url(path), data=data, headers=headers, timeout=timeout)
+            return Answer(response.status_code, response.headers, response.content)
 
     def ask(self, path: str, /, method: str = "POST", **fields) -> Answer:
         """Sends the fields as a JSON object."""

@@ -1,5 +1,6 @@
 """Power cuts and orderly ends in the middle of an enrolment: what was acknowledged is there, and no half batch."""
 
+import json
 import random
 import threading
 import time
@@ -8,7 +9,8 @@ import pytest
 import requests
 
 import faces
-from contract import assert_batch
+from contract import PREFIX, assert_batch
+from daemon import read_answer
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, base64_of, head_and_shoulders
 
 PEOPLE = 40
@@ -162,21 +164,29 @@ def test_power_cut_during_start(start_daemon, album):
     assert daemon.features("face_col") == 10
 
 
-@pytest.mark.parametrize("pictures", [1, 20])
-def test_an_orderly_end_answers_what_is_under_way(start_daemon, album, pictures):
+@pytest.mark.parametrize("missing", [0, 1], ids=["recognising", "uploading"])
+def test_an_orderly_end_answers_what_is_under_way(start_daemon, album, missing):
     """SIGTERM in the middle of a request: it is finished, answered and kept; then the daemon exits with 0."""
     daemon = start_daemon(config="[recognition]\nworkers = 1\n")
     daemon.ask("/create/collection", collection_name="face_col")
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(daemon.insert("face_col", *album[:pictures])))
-    thread.start()
-    time.sleep(0.02)
-    daemon.terminate()
-    thread.join()
+    fields = {
+        "collection_name": "face_col",
+        "target_id": [who for who, _ in album[:20]],
+        "face_image": [picture for _, picture in album[:20]],
+    }
+    body = json.dumps(fields).encode()
+    with daemon.connect(timeout=120) as connection:
+        head = f"POST {PREFIX}/face/insert HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100"), "the daemon has begun to read"
+        connection.sendall(body[: len(body) - missing])
+        daemon.terminate()
+        time.sleep(0.1)
+        connection.sendall(body[len(body) - missing :])
+        assert_batch(read_answer(connection), stored=20)
     daemon.expect_exit()
-    assert_batch(answers[0], stored=pictures)
     daemon.start()
-    assert daemon.features("face_col") == pictures
+    assert daemon.features("face_col") == 20
 
 
 def test_an_orderly_end_with_idle_and_stalled_clients(start_daemon):

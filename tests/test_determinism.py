@@ -9,11 +9,6 @@ from daemon import Daemon
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, portrait
 
 SETTINGS = ["workers = 1\nthreads = 1", "workers = 4\nthreads = 1", "workers = 1\nthreads = 2"]
-    "workers = 1\nthreads = 1",
-    "workers = 4\nthreads = 1",
-    "workers = 1\nthreads = 2",
-    "workers = 2\nthreads = 4",
-]
 PROBES = [OBAMA, OBAMA_2, OBAMA_3, BIDEN, ASTRONAUT]
 
 

@@ -1,13 +1,12 @@
 """Every code and every HTTP status of the API, provoked on the real daemon, with the error object each must carry."""
 
-import json
 import socket
 import threading
 
 import pytest
 
-import daemon as harness
 from contract import ENDPOINTS, MESSAGES, PREFIX, assert_error, documented_messages
+from daemon import Answer, read_answer
 from faces import NOT_A_PICTURE, OBAMA, portrait, scenery
 
 # Codes that no client can provoke from outside, and where they are proven instead.
@@ -227,30 +226,11 @@ def test_429_too_many_connections_of_one_address(start_daemon):
         assert_error(daemon.ask("/version"), 429)
 
 
-def exchange(daemon, request: str) -> harness.Answer:
-    """Sends raw bytes and reads the one answer, until the daemon closes or the answer is whole."""
-
-    class Response:
-        pass
-
+def exchange(daemon, request: str) -> Answer:
+    """Sends raw bytes and reads the one answer."""
     with daemon.connect() as connection:
         connection.sendall(request.encode("latin-1"))
-        received = b""
-        while b"\r\n\r\n" not in received:
-            more = connection.recv(65536)
-            assert more, f"closed without an answer, got {received!r}"
-            received += more
-        head, body = received.split(b"\r\n\r\n", 1)
-        lines = head.decode("latin-1").split("\r\n")
-        response = Response()
-        response.status_code = int(lines[0].split()[1])
-        response.headers = {name.title(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
-        while len(body) < int(response.headers["Content-Length"]):
-            more = connection.recv(65536)
-            assert more, f"closed in the middle of {body!r}"
-            body += more
-    response.json = lambda: json.loads(body)
-    return harness.Answer(response)
+        return read_answer(connection)
 
 
 def test_malformed_http_is_refused_and_the_connection_closed(daemon):

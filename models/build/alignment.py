@@ -12,7 +12,9 @@ EMBEDDER_SIDE = 112
 
 # Mesh points that make one alignment point each, and where ArcFace's template wants it.
 MESH_POINTS = ([33, 133], [362, 263], [4], [61], [291])
-TEMPLATE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
 
 
 def mesh(model, picture: np.ndarray, face: Face) -> np.ndarray:
@@ -47,5 +49,5 @@ def similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
 
 def _warp(picture: np.ndarray, linear: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
     matrix = np.concatenate([linear, shift[:, None]], axis=1)
-    border = (GREY, GREY, GREY)
-    return cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=border)
+    border = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": (GREY, GREY, GREY)}
+    return cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_LINEAR, **border)

@@ -54,8 +54,12 @@ def report(cosine: np.ndarray, same: np.ndarray, slope: float, offset: float) ->
     for name, chosen in (("same person", scores[same]), ("different people", scores[~same])):
         percentiles = np.percentile(chosen, [1, 5, 50, 95, 99])
         print(f"  {name:17s} score at percentile 1/5/50/95/99: " + " / ".join(f"{value:.5f}" for value in percentiles))
-    print(f"  same person: {(scores[same] > 0.9).mean():.2%} above 0.9, {(scores[same] < 0.5).mean():.2%} below 0.5")
-    print(f"  different people: {(scores[~same] < 0.05).mean():.2%} below 0.05, {(scores[~same] >= 0.5).mean():.2%} at 0.5 or more, highest {scores[~same].max():.3f}")
+    genuine, impostor = scores[same], scores[~same]
+    print(f"  same person: {(genuine > 0.9).mean():.2%} above 0.9, {(genuine < 0.5).mean():.2%} below 0.5")
+    print(
+        f"  different people: {(impostor < 0.05).mean():.2%} below 0.05, {(impostor >= 0.5).mean():.2%} at 0.5 or more,"
+        f" highest {impostor.max():.3f}"
+    )
 
 
 def main() -> None:
@@ -64,7 +68,8 @@ def main() -> None:
     parser.add_argument("--packages", type=Path, required=True, help="folder of the fetched packages")
     parser.add_argument("--lfw", type=Path, required=True)
     options = parser.parse_args()
-    faces = aligned_faces(options.lfw, FaceAligner(options.models / "detector.tflite", options.models / "landmarks.tflite"))
+    aligner = FaceAligner(options.models / "detector.tflite", options.models / "landmarks.tflite")
+    faces = aligned_faces(options.lfw, aligner)
     shipped = Model((options.models / "embedder.tflite").read_bytes())
     original = sources.fetch(sources.EMBEDDER, options.packages)
     variants = {"shipped": shipped, "fused f32": Model(embedder.fuse(original))}
@@ -74,12 +79,14 @@ def main() -> None:
         for mirror in (False, True):
             cosine, same = cosines(options.lfw, faces, model, mirror)
             values = ", ".join(f"{key} {value:.4f}" for key, value in rates(cosine[held_out], same[held_out]).items())
-            print(f"  {name:9s} {'mirror mean' if mirror else 'one view':11s} {len(same[held_out])} pairs: {values}", flush=True)
+            view = "mirror mean" if mirror else "one view"
+            print(f"  {name:9s} {view:11s} {len(same[held_out])} pairs: {values}", flush=True)
             if model is shipped and mirror:
                 calibrated = cosine, same
     cosine, same = calibrated
     slope, offset = fit(cosine[fitted], same[fitted])
-    print(f"score fitted on rows 1-{FITTED_ROWS} ({same[fitted].sum()} same, {(~same[fitted]).sum()} different), mirror mean on both sides")
+    counts = f"{same[fitted].sum()} same, {(~same[fitted]).sum()} different"
+    print(f"score fitted on rows 1-{FITTED_ROWS} ({counts}), mirror mean on both sides")
     print(f"  slope = {slope:.4f}\n  offset = {offset:.4f}")
     for level in (0.5, 0.9, 0.99, 0.999):
         print(f"  score {level} at cosine {(np.log(level / (1 - level)) - offset) / slope:.3f}")

@@ -4,7 +4,7 @@ The published graph (f16 weights) is replayed as a TensorFlow function up to the
 converter quantizes: int8 weights per channel, int8 activations. The two 1x1 convolutions that read boxes and scores
 from that map stay f32: the boxes span +-117 pixels, so that the step of an 8-bit output would be a pixel of the 192.
 
-Interface f32 on both sides: the QUANTIZE at the entry costs nothing measurable, and the caller prepares all models alike.
+Interface f32 on both sides: the caller prepares all models alike, and XNNPACK takes QUANTIZE at the entry as well.
 """
 
 import os

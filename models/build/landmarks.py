@@ -1,6 +1,6 @@
 """landmarks.tflite: the 468-point face mesh with its weights stored as f16.
 
-The second output of the published file, a face-presence logit, is kept: it costs nothing and tells a crop without a face.
+The second output of the published file, a face-presence logit, is kept: it tells a crop without a face.
 """
 
 from graph import Graph

@@ -72,7 +72,8 @@ def main() -> int:
         checksum = hashlib.sha256(data).hexdigest()
         equal = checksum == expected[name]
         differing += not equal
-        print(f"{name}: {len(data)} bytes, SHA-256 {checksum}, {'as in models.toml' if equal else 'NOT as in models.toml'}")
+        verdict = "as in models.toml" if equal else "NOT as in models.toml"
+        print(f"{name}: {len(data)} bytes, SHA-256 {checksum}, {verdict}")
     if options.install:
         install(made, options.out, entries)
         return 0

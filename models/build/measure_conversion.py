@@ -15,19 +15,17 @@ PICTURES = 200
 
 
 def inputs(side: int, lfw: Path | None, models: Path, low: float) -> list[np.ndarray]:
-    """Noise from `low` to 1; for the embedder also aligned faces."""
-    noise = np.random.default_rng(0)
-    images = [noise.uniform(low, 1, (side, side, 3)).astype(np.float32) for _ in range(20)]
-    if lfw is not None and side == 112:
-        aligner = FaceAligner(models / "detector.tflite", models / "landmarks.tflite")
-        names = pictures_of(pairs(lfw)[FITTED_ROWS:])[:PICTURES]
-        faces = [aligner(read_rgb(lfw / name)) for name in names]
-        images = [(face.astype(np.float32) - 127.5) / 128 for face in faces if face is not None]
-    elif lfw is not None:
-        names = pictures_of(pairs(lfw)[FITTED_ROWS:])[:PICTURES]
+    """What the model of that input side would see of LFW; without LFW, noise from `low` to 1."""
+    if lfw is None:
+        noise = np.random.default_rng(0)
+        return [noise.uniform(low, 1, (side, side, 3)).astype(np.float32) for _ in range(20)]
+    pictures = [read_rgb(lfw / name) for name in pictures_of(pairs(lfw)[FITTED_ROWS:])[:PICTURES]]
+    if side == 192:
         # The middle of an LFW picture is about the crop that the mesh is used on.
-        images = [centre(read_rgb(lfw / name)).astype(np.float32) / 255 for name in names]
-    return images
+        return [centre(picture).astype(np.float32) / 255 for picture in pictures]
+    aligner = FaceAligner(models / "detector.tflite", models / "landmarks.tflite")
+    faces = [aligner(picture) for picture in pictures]
+    return [(face.astype(np.float32) - 127.5) / 128 for face in faces if face is not None]
 
 
 def centre(picture: np.ndarray) -> np.ndarray:
@@ -51,7 +49,10 @@ def main() -> None:
         reference = published(image)[0][0]
         difference = max(difference, float(np.abs(fused(image)[0][0] - reference).max()))
         cosine = min(cosine, float(unit(half(image)[0][0]) @ unit(reference)))
-    print(f"embedder on {kind}: fused f32 differs from the published file by at most {difference:g}; f16 has cosine {cosine:.7f} or more")
+    print(
+        f"embedder on {kind}: fused f32 differs from the published file by at most {difference:g};"
+        f" f16 has cosine {cosine:.7f} or more"
+    )
 
     published = Model(sources.fetch(sources.LANDMARKS, options.packages))
     half = Model((options.models / "landmarks.tflite").read_bytes())
@@ -60,7 +61,10 @@ def main() -> None:
         (mesh, flag), (half_mesh, half_flag) = published(image), half(image)
         shifts.append(np.linalg.norm((mesh - half_mesh).reshape(468, 3)[:, :2], axis=1).max())
         presence = max(presence, float(np.abs(flag - half_flag).max()))
-    print(f"landmarks on {kind}: f16 moves a mesh point by at most {max(shifts):.3f} of 192 pixels and the presence logit by {presence:.3f}")
+    print(
+        f"landmarks on {kind}: f16 moves a mesh point by at most {max(shifts):.3f} of 192 pixels"
+        f" and the presence logit by {presence:.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whether the runtime that recocomp links, TensorFlow Lite 2.14.1 with a chosen set of kernels, knows a model's operators.
+"""Whether TensorFlow Lite 2.14.1, which recocomp links with a chosen set of kernels, knows a model's operators.
 
 The converter is newer than the runtime, so its files could ask for operator versions that do not exist there.
 """

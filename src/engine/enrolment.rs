@@ -204,8 +204,11 @@ mod tests {
         let image = Rejection::InvalidImage(String::new());
         let face = Rejection::NoFace(String::new());
         let code = |r: &[Rejection], quota, stored| report(r, quota, stored).failure();
-        assert_eq!(code(&[image.clone()], false, 1), None);
-        assert_eq!(code(&[image.clone()], false, 0), Some(Code::InvalidImage));
+        assert_eq!(code(std::slice::from_ref(&image), false, 1), None);
+        assert_eq!(
+            code(std::slice::from_ref(&image), false, 0),
+            Some(Code::InvalidImage)
+        );
         assert_eq!(
             code(&[image.clone(), face.clone()], false, 0),
             Some(Code::NoFace)

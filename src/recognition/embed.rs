@@ -40,7 +40,7 @@ impl Embedder {
     /// # Errors
     /// [`Refusal::NoFace`] if the points lie in one place.
     pub fn align(&mut self, picture: &Picture, points: &[Point; 5]) -> Result<(), Refusal> {
-        let transform = Similarity::fit(points, &self.target).ok_or_else(|| Refusal::NoFace {
+        let transform = Similarity::fit(points, &self.target).ok_or(Refusal::NoFace {
             width: picture.width,
             height: picture.height,
         })?;

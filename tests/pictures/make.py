@@ -1,4 +1,6 @@
-"""Makes the pictures of this folder from their published sources, byte for byte the same with the Pillow of tests/requirements.txt.
+"""Makes the pictures of this folder from their published sources.
+
+The bytes are the same each time with the Pillow of tests/requirements.txt.
 
     python tests/pictures/make.py
 
