@@ -107,7 +107,7 @@ audit: ## licences and origin of every crate (the first time this compiles cargo
 	@deny='$(cache)/tools/cargo-deny-$(deny_version)'; \
 	if [[ ! -x $$deny/bin/cargo-deny ]]; then \
 	  echo 'compiling cargo-deny $(deny_version), once'; \
-	  manifest=$$PWD; cd / && $(CARGO) install --quiet --locked --root "$$deny" cargo-deny@$(deny_version); cd "$$manifest"; \
+	  (cd / && $(CARGO) install --quiet --locked --root "$$deny" cargo-deny@$(deny_version)); \
 	fi; \
 	"$$deny/bin/cargo-deny" --features=$(FEATURES) check licenses bans sources
 
@@ -125,8 +125,8 @@ clean: ## remove what cargo built
 	@rm -rf tests/.pytest_cache tests/__pycache__
 
 .PHONY: distclean
-distclean: clean ## also remove the runtime, the Python environments and the tools from the cache
-	@for path in '$(CURDIR)/.runtime' '$(cache)'; do \
+distclean: clean ## also remove the runtime, its sources, the Python environments and the tools from the cache
+	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv}; do \
 	  if [[ -e $$path ]]; then echo "removing $$path"; rm -rf "$$path"; fi; \
 	done
 	@if [[ -e '$(DATA)' ]]; then echo 'left alone: $(DATA), the data of `make run`'; fi

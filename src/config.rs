@@ -262,7 +262,7 @@ impl Config {
             },
             min_detection_score: self.recognition.min_detection_score,
             face: FaceChoice::Largest,
-            threads: self.recognition.threads,
+            threads: self.threads(),
         }
     }
 
@@ -279,9 +279,17 @@ impl Config {
     /// Number of recognition threads.
     pub fn workers(&self) -> usize {
         match self.recognition.workers {
-            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
+            0 => cores().min(4),
             workers => workers,
         }
+    }
+
+    /// Threads inside each network: no more than leave each worker a core of its own. The runtime's
+    /// threads spin while they wait for each other; with fewer cores than threads a network takes
+    /// ten to a hundred times as long.
+    pub fn threads(&self) -> usize {
+        let share = (cores() / self.workers()).max(1);
+        self.recognition.threads.min(share)
     }
 
     /// Every key as `section.key`, and every section.
@@ -305,6 +313,10 @@ impl Config {
             })
             .collect()
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The known key most like `key`; a right name in the wrong section counts as near.

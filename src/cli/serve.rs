@@ -15,7 +15,7 @@ use super::{Failure, while_doing};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::license::License;
-use crate::{http, telemetry};
+use crate::{http, inference, telemetry};
 
 /// Bound within which removed faces are gone from the disk.
 const ERASURE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -47,10 +47,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     if let Some(data) = arguments.data {
         config.storage.data = data;
     }
+    inference::bound_allocator();
     let license = license(arguments.development)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // It only moves bytes; recognition has threads of its own.
         .worker_threads(2)
+        // For the disk. What exceeds it waits; a thread for each request would cost memory.
+        .max_blocking_threads(16)
         .enable_all()
         .build()
         .map_err(while_doing("cannot start the runtime"))?;
@@ -70,6 +73,14 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
     let engine = Arc::new(Engine::start(config.engine_options(), license)?);
     for warning in engine.gallery_warnings() {
         tracing::warn!("gallery: {warning}");
+    }
+    if config.threads() < config.recognition.threads {
+        tracing::warn!(
+            "recognition.threads is {}, taken as {}: more than the cores that {} workers leave",
+            config.recognition.threads,
+            config.threads(),
+            config.workers()
+        );
     }
     tracing::info!(
         version = crate::VERSION,

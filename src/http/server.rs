@@ -125,6 +125,8 @@ fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_headers(100)
+        // A client may shut its sending side once its request is out (`nc -N`) and still listen.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

@@ -1,10 +1,12 @@
 //! Running networks: the model files, one small type around TensorFlow Lite's interpreter, and the
 //! pool of worker threads that own the interpreters.
 
+mod memory;
 mod models;
 mod network;
 mod pool;
 
+pub use memory::bound_allocator;
 pub use models::{
     Alignment, InputSpec, LoadedModel, ModelEntry, ModelPaths, ModelSet, PointIndices, Role,
     ScoreCurve,

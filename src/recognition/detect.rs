@@ -120,8 +120,9 @@ impl Detector {
 
     fn resize(&mut self, picture: &Picture, width: u32, height: u32) -> Vec<u8> {
         let mut small = Image::new(width, height, PixelType::U8x3);
-        // Averages over the area a pixel covers when shrinking; fixed point, equal on every CPU.
-        let filter = ResizeAlg::Convolution(FilterType::Bilinear);
+        // The mean of the area a pixel covers: of the filters of this library it found most faces
+        // (`bench detection`). Fixed point, equal on every processor.
+        let filter = ResizeAlg::Convolution(FilterType::Box);
         let options = ResizeOptions::new().resize_alg(filter);
         let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
         let drawn =

@@ -12,11 +12,11 @@ use crate::gallery::Template;
 use crate::inference::{InferenceError, ModelSet};
 
 /// What a template is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
-    /// Kept or compared once: picture and mirror image are averaged, for accuracy.
+    /// Kept, or compared once: landmarks are found twice, picture and mirror image are averaged.
     Enrolment,
-    /// A person waits at the door: the picture alone, for speed.
+    /// A person waits at the door: each network runs once.
     Probe,
 }
 
@@ -142,6 +142,7 @@ impl Recognizer {
     /// [`Refusal`], which says why there is no template.
     pub fn recognize(&mut self, encoded: &[u8], purpose: Purpose) -> Result<Recognition, Refusal> {
         let limits = self.options.limits;
+        let thorough = purpose == Purpose::Enrolment;
         if encoded.len() > limits.max_bytes {
             return Err(Refusal::InvalidImage(format!(
                 "the picture has {} bytes, at most {} are allowed",
@@ -160,12 +161,11 @@ impl Recognizer {
         lap(1);
         let (face, faces) = self.find_face(&picture)?;
         lap(2);
-        let crop = self.landmarks.cut(&picture, &face);
-        let points = self.landmarks.find(&picture, &crop)?;
+        let points = self.landmarks.find(&picture, &face, thorough)?;
         lap(3);
         self.embedder.align(&picture, &points)?;
         lap(4);
-        let template = self.embedder.embed(purpose == Purpose::Enrolment)?;
+        let template = self.embedder.embed(thorough)?;
         lap(5);
         Ok(Recognition {
             template,

@@ -1,6 +1,6 @@
 //! `recocomp bench accuracy`
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -22,6 +22,9 @@ pub struct Arguments {
     /// Which face of several a picture stands for. Lists such as LFW mean the central one; the API takes the largest
     #[arg(long, value_enum, default_value = "central")]
     face: Choice,
+    /// How the second picture of a pair is taken: as /face/compare does it, or for speed, as the probe of a search
+    #[arg(long, value_enum, default_value = "compare")]
+    like: Like,
     #[command(flatten)]
     common: Common,
 }
@@ -30,6 +33,12 @@ pub struct Arguments {
 enum Choice {
     Central,
     Largest,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Like {
+    Compare,
+    Search,
 }
 
 #[derive(Deserialize)]
@@ -47,20 +56,28 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let pairs = read_pairs(&arguments.pairs)?;
     let folder = arguments.pairs.parent().unwrap_or(Path::new("."));
-    let names: Vec<&str> = (pairs.iter())
-        .flat_map(|pair| [pair.path1.as_str(), pair.path2.as_str()])
+    let second = match arguments.like {
+        Like::Compare => Purpose::Enrolment,
+        Like::Search => Purpose::Probe,
+    };
+    let sides = |pair: &'_ Pair| {
+        [
+            (pair.path1.clone(), Purpose::Enrolment),
+            (pair.path2.clone(), second),
+        ]
+    };
+    let pictures: Vec<(String, Purpose)> = (pairs.iter().flat_map(sides))
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect();
-    // Both sides as `/face/compare` does it: picture and mirror image.
     let templates = parallel::map(
         "pictures",
-        &names,
+        &pictures,
         || setup.recognizer(),
-        |recognizer, name| {
+        |recognizer, (name, purpose)| {
             let path = folder.join(name);
             let bytes = std::fs::read(&path).map_err(while_doing(path.display()))?;
-            match recognizer.recognize(&bytes, Purpose::Enrolment) {
+            match recognizer.recognize(&bytes, *purpose) {
                 Ok(recognition) => Ok(Ok(recognition.template)),
                 Err(refusal @ (Refusal::NoFace { .. } | Refusal::InvalidImage(_))) => {
                     Ok(Err(refusal.to_string()))
@@ -69,22 +86,25 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
         },
     )?;
-    let mut missed = Vec::new();
-    let mut by_name: HashMap<&str, Template> = HashMap::new();
-    for (name, template) in names.into_iter().zip(templates) {
+    let mut missed = BTreeMap::new();
+    let mut found: HashMap<(String, Purpose), Template> = HashMap::new();
+    for (picture, template) in pictures.into_iter().zip(templates) {
         match template {
             Ok(template) => {
-                by_name.insert(name, template);
+                found.insert(picture, template);
             }
-            Err(reason) => missed.push((name, reason)),
+            Err(reason) => {
+                missed.insert(picture.0, reason);
+            }
         }
     }
     let trials: Vec<Trial> = (pairs.iter())
-        .map(|pair| Trial {
-            similarity: (by_name.get(pair.path1.as_str()))
-                .zip(by_name.get(pair.path2.as_str()))
-                .map(|(a, b)| a.cosine(b)),
-            same: pair.same == 1,
+        .map(|pair| {
+            let [first, second] = sides(pair).map(|side| found.get(&side));
+            Trial {
+                similarity: first.zip(second).map(|(a, b)| a.cosine(b)),
+                same: pair.same == 1,
+            }
         })
         .collect();
     let accuracy = ten_fold_accuracy(&trials);
