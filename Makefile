@@ -111,10 +111,6 @@ audit: ## licences and origin of every crate (the first time this compiles cargo
 	fi; \
 	"$$deny/bin/cargo-deny" --features=$(FEATURES) check licenses bans sources
 
-.PHONY: bench
-bench: setup ## the benchmarks
-	@$(CARGO) bench --features=$(FEATURES)
-
 .PHONY: models
 models: ## make the networks in models/ again from their sources
 	@models/build/build.sh

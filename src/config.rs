@@ -38,6 +38,8 @@ pub struct Server {
     pub header_timeout_s: u64,
     /// Seconds that an upload may pause.
     pub body_idle_timeout_s: u64,
+    /// Seconds that a client may take to read a part of its answer.
+    pub write_timeout_s: u64,
     /// Seconds that running requests get when the daemon stops.
     pub drain_timeout_s: u64,
 }
@@ -50,6 +52,7 @@ impl Default for Server {
             max_connections_per_ip: 64,
             header_timeout_s: 30,
             body_idle_timeout_s: 15,
+            write_timeout_s: 30,
             drain_timeout_s: 60,
         }
     }
@@ -204,6 +207,7 @@ impl Config {
         }
         let seconds = [
             ("server.header_timeout_s", self.server.header_timeout_s),
+            ("server.write_timeout_s", self.server.write_timeout_s),
             (
                 "server.body_idle_timeout_s",
                 self.server.body_idle_timeout_s,
@@ -250,6 +254,7 @@ impl Config {
             max_connections_per_ip: self.server.max_connections_per_ip,
             header_timeout: Duration::from_secs(self.server.header_timeout_s),
             body_idle_timeout: Duration::from_secs(self.server.body_idle_timeout_s),
+            write_timeout: Duration::from_secs(self.server.write_timeout_s),
             drain_timeout: Duration::from_secs(self.server.drain_timeout_s),
         }
     }

@@ -176,8 +176,19 @@ class Daemon:
 
     def memory_kib(self) -> int:
         """Resident memory (VmRSS)."""
+        return self._memory_kib("VmRSS")
+
+    def peak_memory_kib(self) -> int:
+        """The most resident memory since the start or since forget_peak_memory (VmHWM)."""
+        return self._memory_kib("VmHWM")
+
+    def forget_peak_memory(self) -> None:
+        """The peak counts anew, from what is resident now."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def _memory_kib(self, kind: str) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{kind}:")))
 
     def threads(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/task"))

@@ -3,6 +3,8 @@
 import base64
 import functools
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,25 @@ def stored_turned(picture: Image.Image, orientation: int) -> Image.Image:
 def grey_16_bit_png(picture: Image.Image) -> bytes:
     grey = np.asarray(ImageOps.grayscale(picture), dtype=np.uint16) * 257
     return encoded(Image.fromarray(grey), "PNG")
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def rgba_16_bit_png(picture: Image.Image) -> bytes:
+    """8 bytes a pixel once decoded, which Pillow cannot write."""
+    pixels = np.asarray(picture.convert("RGBA")).astype(">u2") * 257
+    pack = zlib.compressobj(1)
+    rows = b"".join(pack.compress(b"\0" + row.astype(">u2").tobytes()) for row in pixels) + pack.flush()
+    header = struct.pack(">IIBBBBB", picture.width, picture.height, 16, 6, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
+
+
+def with_thumbnail(jpeg: bytes, thumbnail: bytes) -> bytes:
+    """The JPEG file as a camera writes it: a whole small JPEG, with an end of its own, in the metadata of the large one."""
+    data = b"Exif\0\0" + thumbnail
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
 
 
 def transparent(picture: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 
 import pytest
 
@@ -74,15 +75,62 @@ def test_enroll_through_a_running_daemon(album, start_daemon):
     assert_enrolled(daemon)
 
 
-def test_enroll_into_the_data_of_a_running_daemon_is_not_possible_behind_its_back(album, start_daemon, tmp_path):
-    """Without --server, and the daemon is not where the configuration says: a sentence that tells what to do."""
-    daemon = start_daemon()
-    config = tmp_path / "elsewhere.toml"
-    config.write_text('[server]\nlisten = "127.0.0.1:1"\n')
+def test_enroll_into_the_data_of_a_running_daemon_goes_through_it(album, start_daemon, tmp_path):
+    """Without --server: the daemon that runs on this data is found wherever it listens, and no other one gets a face."""
+    daemon, other = start_daemon(), start_daemon()
+    config = tmp_path / "other.toml"
+    config.write_text(f'[server]\nlisten = "127.0.0.1:{other.port}"\n')
     ended = run("enroll", album, "--collection", "staff", "--data", daemon.data, "--config", config)
-    assert ended.returncode not in (0, 101)
-    assert "--server" in ended.stderr
-    assert daemon.status() == []
+    assert ended.returncode == 0, ended.stderr
+    assert_enrolled(daemon)
+    assert other.status() == []
+
+
+def test_enroll_into_the_data_of_a_daemon_that_is_gone(album, start_daemon, tmp_path):
+    """A killed daemon leaves its address behind; the faces go into its data, not to whoever listens elsewhere."""
+    daemon, other = start_daemon(), start_daemon()
+    config = tmp_path / "other.toml"
+    config.write_text(f'[server]\nlisten = "127.0.0.1:{other.port}"\n')
+    daemon.kill()
+    ended = run("enroll", album, "--collection", "staff", "--data", daemon.data, "--config", config)
+    assert ended.returncode == 0, ended.stderr
+    assert other.status() == []
+    assert_enrolled(daemon.start())
+    again = run("enroll", album, "--collection", "guests", "--data", daemon.data)
+    assert again.returncode == 0, again.stderr
+    assert daemon.features("guests") == 4, "the daemon that was started again is found at its new address"
+
+
+@pytest.mark.parametrize("through_daemon", [False, True], ids=["data folder", "daemon"])
+def test_enroll_goes_on_after_a_file_that_cannot_be_read(album, start_daemon, tmp_path, through_daemon):
+    """A link to nothing, a file whose reading fails and one far too large are refused by name, the rest is enrolled."""
+    (album / "dangling.jpg").symlink_to(tmp_path / "nothing_there.jpg")
+    (album / "obama" / "unreadable.jpg").symlink_to("/proc/self/mem")
+    (album / "words.jpg").write_text("not a picture")
+    with open(album / "enormous.jpg", "wb") as enormous:
+        enormous.truncate(64 << 30)
+    data = tmp_path / "data"
+    daemon = start_daemon(data=data) if through_daemon else None
+    where = ["--server", f"127.0.0.1:{daemon.port}"] if daemon else ["--data", data]
+    # Whoever reads the large file does not get far: the machine that runs the tests is not to suffer.
+    little = 8 << 30
+    ended = run(
+        "enroll",
+        album,
+        "--collection",
+        "staff",
+        *where,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (little, little)),
+    )
+    assert ended.returncode == 2, (ended.stdout, ended.stderr)
+    refused = [line for line in ended.stdout.splitlines() if line.startswith("refused: ")]
+    assert len(refused) == 4, ended.stdout
+    for name in ("dangling.jpg", "unreadable.jpg", "words.jpg", "enormous.jpg"):
+        line = next(line for line in refused if str(album) in line and name in line)
+        assert len(line.split(name, 1)[1].strip(": ")) > 5, f"a reason is given: {line}"
+    enormous = next(line for line in refused if "enormous.jpg" in line)
+    assert re.search("larger|large|bytes|MiB", enormous) and "memory" not in enormous, enormous
+    assert_enrolled(daemon or start_daemon(data=data))
 
 
 @pytest.mark.parametrize("through_daemon", [False, True], ids=["data folder", "daemon"])

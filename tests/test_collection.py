@@ -91,6 +91,39 @@ def test_status_of_several_and_of_all(daemon, collection, fresh_name):
         daemon.ask("/delete/collection", collection_name=other)
 
 
+def test_status_names_each_collection_once(daemon, collection, fresh_name):
+    """A name given again shows no second row; rows stand in the order in which the names came first."""
+    other = fresh_name + "_other"
+    daemon.ask("/create/collection", collection_name=other)
+    try:
+        names = [other, collection, other, other, collection]
+        assert [row["collection_name"] for row in daemon.status(*names)] == [other, collection]
+        assert [row["collection_name"] for row in daemon.status(collection, other, collection)] == [collection, other]
+        assert len(daemon.status(*[collection] * 1000)) == 1
+    finally:
+        daemon.ask("/delete/collection", collection_name=other)
+
+
+def test_status_of_more_than_1000_names_is_an_invalid_parameter(daemon, collection):
+    """Also when it is one name again and again."""
+    assert_error(daemon.ask("/collection/status", collection_name=[collection] * 1001), 1011)
+    assert_error(daemon.ask("/collection/status", collection_name=[f"a{number}" for number in range(1001)]), 1011)
+
+
+def test_status_of_one_name_a_hundred_thousand_times(start_daemon):
+    """A body of 2 MB is answered with a refusal, not with a hundred thousand rows, and takes little memory."""
+    daemon = start_daemon()
+    daemon.ask("/create/collection", collection_name="face_collection")
+    body = json.dumps({"collection_name": ["face_collection"] * 105_000})
+    assert len(body) > 2_000_000
+    daemon.forget_peak_memory()
+    before = daemon.peak_memory_kib()
+    answer = daemon.send("/collection/status", body)
+    assert_error(answer, 1011)
+    assert daemon.peak_memory_kib() - before < 30 * 1024
+    assert daemon.features("face_collection") == 0
+
+
 def test_status_of_no_collection_at_all_is_an_empty_list(start_daemon):
     """A fresh appliance has nothing to show, and that is no error."""
     answer = start_daemon().ask("/collection/status", collection_name=[])

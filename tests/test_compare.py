@@ -5,7 +5,7 @@ import base64
 import pytest
 
 import faces
-from contract import assert_error
+from contract import assert_batch, assert_error
 from faces import (
     ASTRONAUT,
     BIDEN,
@@ -158,6 +158,49 @@ def test_other_formats_are_refused(daemon, kind):
     image = head_and_shoulders(OBAMA)
     picture = base64_of(encoded(image.quantize(256) if kind == "GIF" else image, kind))
     assert_error(daemon.ask("/face/compare", face_image1=picture, face_image2=portrait(OBAMA)), 1010)
+
+
+def jpeg(kind: str) -> bytes:
+    """A JPEG file as programs and cameras write it."""
+    head = head_and_shoulders(OBAMA_3)
+    if kind == "with a thumbnail":
+        return faces.with_thumbnail(encoded(head), encoded(head.resize((80, 100))))
+    return encoded(head, progressive=kind == "progressive")
+
+
+JPEG_KINDS = ["baseline", "progressive", "with a thumbnail"]
+
+
+@pytest.mark.parametrize("part", [0.5, 0.95])
+@pytest.mark.parametrize("kind", JPEG_KINDS)
+def test_a_jpeg_cut_off_in_transit_is_refused(daemon, collection, kind, part):
+    """What did arrive may show a face, but not the one that was sent: search and insert refuse it with a reason."""
+    whole = jpeg(kind)
+    cut = base64_of(whole[: int(len(whole) * part)])
+    answer = daemon.ask("/face/search", collection_name=collection, face_image=cut, top_k=1)
+    assert_error(answer, 1010)
+    assert answer["detail"]
+    answer = daemon.insert(collection, ("obama", cut))
+    assert_error(answer, 1010)
+    assert_batch(answer, stored=0, invalid={0: "obama"})
+    assert answer["detail"]
+    answer = daemon.insert(collection, ("biden", portrait(BIDEN)), ("obama", cut))
+    assert answer["err_code"] == 0
+    assert_batch(answer, stored=1, invalid={1: "obama"})
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"\0", b"\0" * 3000, b"words after the end", encoded(head_and_shoulders(BIDEN))],
+    ids=["one zero", "zeros", "words", "a second picture"],
+)
+@pytest.mark.parametrize("kind", JPEG_KINDS)
+def test_bytes_after_the_end_of_a_jpeg_are_ignored(daemon, kind, tail):
+    """Cameras and phones append padding, previews and films: the picture before them counts."""
+    whole = jpeg(kind)
+    reference = daemon.compare(base64_of(whole), portrait(OBAMA))
+    assert reference > 0.9
+    assert daemon.compare(base64_of(whole + tail), portrait(OBAMA)) == reference
 
 
 @pytest.mark.parametrize("which", ["face_image1", "face_image2"])

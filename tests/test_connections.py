@@ -1,11 +1,13 @@
 """Slow, silent and too many clients: they are let go, and others are served meanwhile."""
 
+import json
 import time
 
 import pytest
 
 from contract import PREFIX, assert_error
-from daemon import wait_until
+from daemon import read_answer, wait_until
+from faces import OBAMA, portrait
 
 IMPATIENT = """
 [server]
@@ -99,20 +101,103 @@ def test_the_number_of_connections_is_capped(start_daemon, setting, code):
         connection.close()
 
 
+UPLOAD = f"POST {PREFIX}/collection/status HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+EMPTY_LIST = b'{"collection_name": []}'
+
+
+def test_announcing_large_uploads_takes_no_memory_from_others(start_daemon):
+    """Fifty clients announce 128 MB each and send one byte of it: searches with large bodies are served all the same."""
+    daemon = start_daemon()
+    daemon.ask("/create/collection", collection_name="face_col")
+    daemon.insert("face_col", ("obama", portrait(OBAMA)))
+    before = daemon.memory_kib()
+    idle = [daemon.connect() for _ in range(50)]
+    for connection in idle:
+        connection.sendall((UPLOAD % 128_000_000).encode() + b"{")
+    fields = {"collection_name": "face_col", "face_image": portrait(OBAMA), "top_k": 1}
+    search = json.dumps(fields).encode().ljust(4_000_000)
+    for _ in range(5):
+        answer = daemon.send("/face/search", search)
+        assert answer["err_code"] == 0, answer
+        time.sleep(0.2)
+    assert daemon.memory_kib() - before < 60 * 1024
+    for connection in idle:
+        connection.close()
+
+
 def test_uploads_of_all_clients_share_a_bounded_memory(start_daemon):
-    """While one client's upload takes the memory set aside for bodies, another large one is told to come back (1014)."""
-    daemon = start_daemon(config="[limits]\nmax_body_bytes = 1000000\nmax_body_memory = 1000000\n")
-    large = b'{"collection_name": []}'.ljust(900_000)
-    with daemon.connect() as slow:
-        slow.sendall(
-            f"POST {PREFIX}/collection/status HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n".encode()
-            + large[:1000]
-        )
-        wait_until(
-            lambda: daemon.send("/collection/status", large)["err_code"] == 1014, 10, "the second upload is sent away"
-        )
-        assert_error(daemon.send("/collection/status", large), 1014)
-        assert daemon.ask("/collection/status", collection_name=[])["err_code"] == 0
-        slow.sendall(large[1000:])
-        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+    """While others' uploads fill the memory for bodies a large one is told to come back (1014); small ones are served."""
+    config = """
+[server]
+body_idle_timeout_s = 120
+[limits]
+max_body_bytes = 1572864
+max_body_memory = 2097152
+"""
+    daemon = start_daemon(config=config)
+    large = EMPTY_LIST.ljust(1_500_000)
     assert daemon.send("/collection/status", large)["err_code"] == 0
+    slow = [daemon.connect() for _ in range(4)]
+    for connection in slow:
+        connection.sendall((UPLOAD % len(large)).encode() + large[:1_450_000])
+    wait_until(
+        lambda: daemon.send("/collection/status", large)["err_code"] == 1014, 10, "another large upload is sent away"
+    )
+    refusal = daemon.send("/collection/status", large)
+    assert_error(refusal, 1014)
+    assert int(refusal.headers["Retry-After"]) >= 1
+    for _ in range(5):
+        assert daemon.send("/collection/status", EMPTY_LIST.ljust(500_000))["err_code"] == 0
+    for connection in slow:
+        connection.close()
+    wait_until(
+        lambda: daemon.send("/collection/status", large)["err_code"] == 0, 10, "large uploads are served once they left"
+    )
+
+
+def test_an_upload_that_got_its_memory_is_served_to_its_end(start_daemon):
+    """Refusals of others do it no harm."""
+    daemon = start_daemon(
+        config="[server]\nbody_idle_timeout_s = 120\n[limits]\nmax_body_bytes = 1572864\nmax_body_memory = 1572864\n"
+    )
+    large = EMPTY_LIST.ljust(1_500_000)
+    with daemon.connect() as slow:
+        slow.sendall((UPLOAD % len(large)).encode() + large[:1_450_000])
+        wait_until(lambda: daemon.send("/collection/status", large)["err_code"] == 1014, 10, "a second is sent away")
+        slow.sendall(large[1_450_000:])
+        assert read_answer(slow)["err_code"] == 0
+    assert daemon.send("/collection/status", large)["err_code"] == 0
+
+
+def test_a_client_that_never_reads_its_answers_is_dropped(start_daemon):
+    """It asks until the daemon takes no more; its place, the only one of its address, is soon another client's."""
+    config = """
+[server]
+header_timeout_s = 300
+body_idle_timeout_s = 300
+write_timeout_s = 3
+max_connections_per_ip = 1
+"""
+    daemon = start_daemon(config=config)
+    with daemon.connect() as setup:
+        for number in range(30):
+            body = json.dumps({"collection_name": f"a_collection_with_a_long_name_{number}"})
+            setup.sendall(
+                f"POST {PREFIX}/create/collection HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+            assert read_answer(setup)["err_code"] == 0
+    wait_until(lambda: daemon.ask("/version")["err_code"] == 0, 10, "the first client has left")
+    time.sleep(0.5)
+    request = (UPLOAD % len(EMPTY_LIST)).encode() + EMPTY_LIST
+    with daemon.connect(timeout=1) as deaf:
+        try:
+            for _ in range(2000):
+                deaf.sendall(request * 100)
+        except TimeoutError:
+            pass
+        except OSError as error:
+            raise AssertionError("dropped before it was stuck for three seconds") from error
+        else:
+            raise AssertionError("the daemon reads on, whether its answers are read or not")
+        assert_error(daemon.ask("/version"), 429)
+        wait_until(lambda: daemon.ask("/version")["err_code"] == 0, 20, "the deaf client is dropped")

@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import threading
 import time
 
@@ -10,8 +11,8 @@ import requests
 
 import faces
 from contract import PREFIX, assert_batch
-from daemon import read_answer
-from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, base64_of, head_and_shoulders
+from daemon import read_answer, wait_until
+from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, base64_of, head_and_shoulders, portrait
 
 PEOPLE = 40
 FEATURES = 5
@@ -205,3 +206,37 @@ def test_sigint_is_an_orderly_end_too(start_daemon):
     daemon = start_daemon()
     daemon.process.send_signal(2)
     daemon.expect_exit()
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)],
+    ids=lambda number: number.name,
+)
+def test_a_second_signal_ends_the_wait_for_running_requests(start_daemon, first, second):
+    """Whoever presses Ctrl-C again does not want to wait for a half-sent upload; what was acknowledged is kept."""
+    daemon = start_daemon(config="[server]\ndrain_timeout_s = 600\nbody_idle_timeout_s = 600\n")
+    daemon.ask("/create/collection", collection_name="face_col")
+    assert daemon.insert("face_col", ("obama", portrait(OBAMA)))["success_num"] == 1
+    with daemon.connect() as half:
+        half.sendall(
+            f"POST {PREFIX}/collection/status HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n".encode()
+        )
+        assert half.recv(65536).startswith(b"HTTP/1.1 100"), "the daemon has begun to read"
+        half.sendall(b"{")
+        daemon.process.send_signal(first)
+
+        def refuses_clients() -> bool:
+            try:
+                daemon.connect().close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        wait_until(refuses_clients, 10, "the daemon takes no more clients")
+        time.sleep(1)
+        assert daemon.alive(), "it waits for the upload"
+        daemon.process.send_signal(second)
+        wait_until(lambda: not daemon.alive(), 5, "the daemon ends at once")
+    daemon.start()
+    assert daemon.features("face_col") == 1

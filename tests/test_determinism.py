@@ -1,5 +1,6 @@
 """The same input gives the same answer, whoever computes it and with however many threads."""
 
+import os
 import threading
 
 import pytest
@@ -8,7 +9,7 @@ import faces
 from daemon import Daemon
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, portrait
 
-SETTINGS = ["workers = 1\nthreads = 1", "workers = 4\nthreads = 1", "workers = 1\nthreads = 2"]
+SETTINGS = ["workers = 1\nthreads = 1", "workers = 4\nthreads = 1", "workers = 1\nthreads = 2", "workers = 2\nthreads = 4"]
 PROBES = [OBAMA, OBAMA_2, OBAMA_3, BIDEN, ASTRONAUT]
 
 
@@ -40,6 +41,15 @@ def expected(tmp_path_factory):
 def test_workers_and_threads_do_not_change_an_answer(start_daemon, expected, settings):
     """Equal to the last bit with any number of workers and of threads a recognition."""
     assert answers(start_daemon(config=f"[recognition]\n{settings}\n")) == expected
+
+
+def test_more_threads_than_cores_are_not_taken(start_daemon):
+    """Sixty-four threads for each of two workers: the log says that fewer are used, and an answer comes as ever."""
+    if os.cpu_count() > 64:
+        pytest.skip("this machine has the cores for them")
+    daemon = start_daemon(config="[recognition]\nworkers = 2\nthreads = 64\n")
+    assert any("WARN" in line and "recognition.threads" in line for line in daemon.log().splitlines()), daemon.log()
+    assert daemon.compare(portrait(OBAMA), portrait(OBAMA)) >= 0.999
 
 
 def test_clients_side_by_side_get_the_same_answer(start_daemon, expected):

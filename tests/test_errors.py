@@ -1,5 +1,7 @@
 """Every code and every HTTP status of the API, provoked on the real daemon, with the error object each must carry."""
 
+import http.client
+import json
 import socket
 import threading
 
@@ -189,6 +191,31 @@ def test_405_a_method_other_than_get_and_post(daemon, path):
         answer = daemon.ask(path, method, collection_name="face_col")
         assert_error(answer, 405)
         assert {"GET", "POST"} <= {allowed.strip() for allowed in answer.headers["Allow"].split(",")}
+
+
+@provokes(405)
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_405_asking_for_the_head_alone(daemon, collection, path):
+    """HEAD is a method like the others: refused, without a body as HTTP demands, and nothing was done."""
+    assert daemon.insert(collection, ("obama", portrait(OBAMA)))["success_num"] == 1
+    new = f"{collection}_new"
+    fields = {
+        "collection_name": new if path == "/create/collection" else collection,
+        "target_id": "obama" if path == "/delete/id" else ["obama"],
+        "face_image": portrait(OBAMA) if path == "/face/search" else [portrait(OBAMA)],
+        "face_image1": portrait(OBAMA),
+        "face_image2": portrait(OBAMA),
+        "top_k": 1,
+    }
+    before = daemon.status()
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+    connection.request("HEAD", PREFIX + path, json.dumps(fields))
+    response = connection.getresponse()
+    assert response.status == 405
+    assert {"GET", "POST"} == {allowed.strip() for allowed in response.headers["Allow"].split(",")}
+    assert response.read() == b""
+    connection.close()
+    assert daemon.status() == before
 
 
 @provokes(408)

@@ -1,5 +1,8 @@
 """Limits: what is too large and what is too much at once."""
 
+import json
+import re
+import socket
 import struct
 import threading
 import time
@@ -8,8 +11,9 @@ import zlib
 import pytest
 
 import faces
-from contract import assert_batch, assert_error
-from faces import BIDEN, OBAMA, OBAMA_2, base64_of, encoded, portrait
+from contract import PREFIX, assert_batch, assert_error
+from daemon import wait_until
+from faces import BIDEN, OBAMA, OBAMA_2, base64_of, encoded, png_chunk, portrait
 
 # Size
 
@@ -55,18 +59,31 @@ def test_a_picture_with_too_many_pixels(start_daemon):
     assert "501" in answer["detail"]
 
 
+def test_a_picture_with_deep_colours_costs_twice_the_memory(start_daemon):
+    """16 bits a channel: as many pixels as others may have can be too many, and the answer says that it is the memory."""
+    daemon = start_daemon(config="[limits]\nmax_picture_megapixels = 20\n")
+    head = faces.head_and_shoulders(OBAMA)
+    assert daemon.compare(base64_of(faces.rgba_16_bit_png(head)), portrait(OBAMA)) > 0.95
+    flat = faces.Image.new("RGB", (4000, 3000), (90, 120, 150))
+    twelve_megapixels = base64_of(faces.rgba_16_bit_png(flat))
+    answer = daemon.ask("/face/compare", face_image1=base64_of(encoded(flat)), face_image2=portrait(OBAMA))
+    assert_error(answer, 1009)
+    daemon.forget_peak_memory()
+    before = daemon.peak_memory_kib()
+    answer = daemon.ask("/face/compare", face_image1=twelve_megapixels, face_image2=portrait(OBAMA))
+    assert_error(answer, 1010)
+    assert re.search("memory|bytes|MiB|MB", answer["detail"]), answer
+    assert daemon.peak_memory_kib() - before < 60 * 1024
+
+
 def bomb_png(width: int, height: int) -> bytes:
     """A few kilobytes that promise an enormous picture."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     rows = zlib.compress(bytes(1 << 20), 9)
     return (
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-        + chunk(b"IDAT", rows)
-        + chunk(b"IEND", b"")
+        + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + png_chunk(b"IDAT", rows)
+        + png_chunk(b"IEND", b"")
     )
 
 
@@ -120,14 +137,64 @@ def test_a_compressed_text_chunk_that_unpacks_to_a_gigabyte(daemon):
     """The same trick in the metadata of a good picture: it is refused or ignored, memory stays."""
     packed = zlib.compressobj(9)
     text = b"".join([packed.compress(bytes(1 << 20)) for _ in range(1024)]) + packed.flush()
-    data = b"Comment\0\0" + text
-    chunk = struct.pack(">I", len(data)) + b"zTXt" + data + struct.pack(">I", zlib.crc32(b"zTXt" + data))
+    chunk = png_chunk(b"zTXt", b"Comment\0\0" + text)
     png = encoded(faces.head_and_shoulders(OBAMA), "PNG")
     picture = base64_of(png[:33] + chunk + png[33:])
     before = daemon.memory_kib()
     answer = daemon.ask("/face/compare", face_image1=picture, face_image2=portrait(OBAMA))
     assert answer["err_code"] in (0, 1010)
     assert daemon.memory_kib() - before < 150 * 1024
+
+
+BODY_BYTES = 20_000_000
+
+
+def body_of_unknown_keys() -> bytes:
+    keys = []
+    size = 0
+    while size < BODY_BYTES:
+        keys.append(f'"{len(keys):x}":0')
+        size += len(keys[-1]) + 1
+    return (
+        b'{"collection_name":"face_col","face_image":["%s"],"target_id":["obama"],' % portrait(OBAMA).encode()
+        + ",".join(keys).encode()
+        + b"}"
+    )
+
+
+def body_of_empty_strings(field: str) -> bytes:
+    fields = {
+        "collection_name": '"face_col"',
+        "face_image": '["%s"]' % portrait(OBAMA),
+        "target_id": '["obama"]',
+        field: "[" + '"",' * (BODY_BYTES // 3) + '""]',
+    }
+    return ("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}").encode()
+
+
+@pytest.mark.parametrize("path", ["/face/insert", "/face/update"])
+@pytest.mark.parametrize(
+    "what, code",
+    [("unknown keys", 0), ("face_image", 1011), ("target_id", 1011)],
+    ids=["unknown keys", "empty pictures", "empty target_ids"],
+)
+def test_a_body_of_millions_of_small_things(start_daemon, path, what, code):
+    """Unknown keys are ignored and too long lists refused, at a cost in memory of less than three times the body."""
+    daemon = start_daemon()
+    daemon.ask("/create/collection", collection_name="face_col")
+    assert daemon.insert("face_col", ("obama", portrait(OBAMA)))["success_num"] == 1
+    body = body_of_unknown_keys() if what == "unknown keys" else body_of_empty_strings(what)
+    daemon.forget_peak_memory()
+    before = daemon.peak_memory_kib()
+    answer = daemon.send(path, body)
+    grown = daemon.peak_memory_kib() - before
+    if code:
+        assert_error(answer, code)
+        assert_batch(answer, stored=0)
+    else:
+        assert_batch(answer, stored=1)
+    assert grown * 1024 < 3 * len(body), f"{grown} KiB for a body of {len(body) >> 10} KiB"
+    assert daemon.features("face_col") in (1, 2)
 
 
 # The queue
@@ -183,6 +250,36 @@ def test_a_batch_takes_one_place_however_many_pictures_it_has(start_daemon):
     answer = daemon.insert("face_col", *[(f"person_{number // 5}", portrait(OBAMA)) for number in range(50)])
     assert answer["err_code"] == 0
     assert_batch(answer, stored=50)
+
+
+@pytest.mark.parametrize("goodbye", ["closes", "resets"])
+def test_clients_that_leave_in_the_middle_of_a_batch_free_their_places(start_daemon, goodbye):
+    """Three long batches fill the queue and their clients are gone: others are served soon, and no half of a batch is kept."""
+    daemon = start_daemon(config="[recognition]\nworkers = 1\n[limits]\nqueue = 2\n")
+    daemon.ask("/create/collection", collection_name="face_col")
+    pictures = [portrait(BIDEN)] * 300
+    connections = []
+    for client in range(3):
+        fields = {
+            "collection_name": "face_col",
+            "target_id": [f"person_{client}_{number}" for number in range(len(pictures))],
+            "face_image": pictures,
+        }
+        body = json.dumps(fields).encode()
+        connections.append(daemon.connect())
+        head = f"POST {PREFIX}/face/insert HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        connections[-1].sendall(head.encode() + body)
+
+    def search():
+        return daemon.ask("/face/search", collection_name="face_col", face_image=portrait(OBAMA), top_k=1)
+
+    wait_until(lambda: search()["err_code"] == 1014, 20, "the queue is full")
+    for connection in connections:
+        if goodbye == "resets":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+    wait_until(lambda: search()["err_code"] == 0, 20, "a search is served after the clients have left")
+    assert daemon.features("face_col") % len(pictures) == 0
 
 
 def test_what_needs_no_recognition_needs_no_place(start_daemon):

@@ -12,7 +12,7 @@ import embedder
 import sources
 from calibration_set import FITTED_ROWS
 from interpreter import Model
-from verification import FaceAligner, aligned_faces, cosines, rates
+from verification import FaceAligner, aligned_faces, cosines, enrolled, probes, rates
 
 
 def fit(cosine: np.ndarray, same: np.ndarray) -> tuple[float, float]:
@@ -74,25 +74,27 @@ def main() -> None:
     original = sources.fetch(sources.EMBEDDER, options.packages)
     variants = {"shipped": shipped, "fused f32": Model(embedder.fuse(original))}
     fitted, held_out = slice(None, FITTED_ROWS), slice(FITTED_ROWS, None)
+    measured = {}
     print(f"LFW development rows {FITTED_ROWS + 1} and later")
     for name, model in variants.items():
-        for mirror in (False, True):
-            cosine, same = cosines(options.lfw, faces, model, mirror)
+        kept = enrolled(faces, model)
+        for use, other in (("compare", kept), ("search", probes(faces, model))):
+            cosine, same = cosines(options.lfw, kept, other)
             values = ", ".join(f"{key} {value:.4f}" for key, value in rates(cosine[held_out], same[held_out]).items())
-            view = "mirror mean" if mirror else "one view"
-            print(f"  {name:9s} {view:11s} {len(same[held_out])} pairs: {values}", flush=True)
-            if model is shipped and mirror:
-                calibrated = cosine, same
-    cosine, same = calibrated
+            print(f"  {name:9s} {use:7s} {len(same[held_out])} pairs: {values}", flush=True)
+            if model is shipped:
+                measured[use] = cosine
+    cosine = measured["compare"]
     slope, offset = fit(cosine[fitted], same[fitted])
     counts = f"{same[fitted].sum()} same, {(~same[fitted]).sum()} different"
-    print(f"score fitted on rows 1-{FITTED_ROWS} ({counts}), mirror mean on both sides")
+    print(f"score fitted on rows 1-{FITTED_ROWS} ({counts}), like compare")
     print(f"  slope = {slope:.4f}\n  offset = {offset:.4f}")
     for level in (0.5, 0.9, 0.99, 0.999):
         print(f"  score {level} at cosine {(np.log(level / (1 - level)) - offset) / slope:.3f}")
     print(f"  cosine 0.93 scores {score(0.93, slope, offset):.6f}")
-    print(f"rows {FITTED_ROWS + 1} and later")
-    report(cosine[held_out], same[held_out], slope, offset)
+    for use, cosine in measured.items():
+        print(f"rows {FITTED_ROWS + 1} and later, like {use}")
+        report(cosine[held_out], same[held_out], slope, offset)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from letterbox import letterbox, read_rgb
+from letterbox import calibration_resize, letterbox, read_rgb
 
 FITTED_ROWS = 600
 LFW_PICTURES = 40
@@ -46,8 +46,9 @@ def spread(paths: list[Path], count: int) -> list[Path]:
 
 def calibration_squares(paths: list[Path], side: int) -> list[np.ndarray]:
     pictures = [read_rgb(path) for path in paths]
-    squares = [letterbox(picture, side, zoom)[0] for picture in pictures for zoom in ZOOMS]
-    return squares + [letterbox(middle_half(picture), side)[0] for picture in pictures[:LFW_PICTURES]]
+    views = [(picture, zoom) for picture in pictures for zoom in ZOOMS]
+    views += [(middle_half(picture), 1.0) for picture in pictures[:LFW_PICTURES]]
+    return [letterbox(picture, side, zoom, resize=calibration_resize)[0] for picture, zoom in views]
 
 
 def middle_half(picture: np.ndarray) -> np.ndarray:

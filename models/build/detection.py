@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from letterbox import letterbox
+from letterbox import letterbox, product_resize
 
 SIDE = 192
 CELLS = 48  # one anchor in the centre of each cell of a 48x48 grid
@@ -24,12 +24,16 @@ class Face:
         return (self.box[:2] + self.box[2:]) / 2
 
     @property
+    def width(self) -> float:
+        return float(self.box[2] - self.box[0])
+
+    @property
     def side(self) -> float:
         return float((self.box[2:] - self.box[:2]).max())
 
 
 def detect(model, picture: np.ndarray, threshold: float, zoom: float = 1.0) -> list[Face]:
-    square, scale, offset = letterbox(picture, SIDE, zoom)
+    square, scale, offset = letterbox(picture, SIDE, zoom, resize=product_resize)
     boxes, scores = model((square.astype(np.float32) - 127.5) / 127.5)
     faces = decode(boxes[0], scores[0, :, 0], threshold)
     for face in faces:

@@ -25,7 +25,7 @@ def inputs(side: int, lfw: Path | None, models: Path, low: float) -> list[np.nda
         return [centre(picture).astype(np.float32) / 255 for picture in pictures]
     aligner = FaceAligner(models / "detector.tflite", models / "landmarks.tflite")
     faces = [aligner(picture) for picture in pictures]
-    return [(face.astype(np.float32) - 127.5) / 128 for face in faces if face is not None]
+    return [(face.enrolment.astype(np.float32) - 127.5) / 128 for face in faces if face is not None]
 
 
 def centre(picture: np.ndarray) -> np.ndarray:

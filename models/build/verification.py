@@ -1,16 +1,25 @@
 """Cosines of the LFW development pairs over the whole path: detect, mesh, align, embed."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from alignment import align, mesh
+from alignment import align, mesh, mesh_again
 from calibration_set import pairs, pictures_of
 from detection import detect_with_second_pass
 from interpreter import Model
 from letterbox import read_rgb
 
-THRESHOLD = 0.3  # a development picture is known to show a face
+THRESHOLD = 0.5  # the product's default
+
+
+@dataclass
+class Aligned:
+    """One face for its two purposes: after one look at the mesh, and after two."""
+
+    probe: np.ndarray
+    enrolment: np.ndarray
 
 
 class FaceAligner:
@@ -20,40 +29,51 @@ class FaceAligner:
         self._detector = Model(detector.read_bytes())
         self._landmarks = Model(landmarks.read_bytes())
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray | None:
+    def __call__(self, picture: np.ndarray) -> Aligned | None:
         faces = detect_with_second_pass(self._detector, picture, THRESHOLD)
         if not faces:
             return None
         middle = np.array(picture.shape[1::-1]) / 2
-        face = min(faces, key=lambda face: np.linalg.norm(face.centre - middle) / face.side)
-        return align(picture, mesh(self._landmarks, picture, face))
+        face = min(faces, key=lambda face: np.linalg.norm(face.centre - middle) / face.width)
+        first = mesh(self._landmarks, picture, face)
+        second = mesh_again(self._landmarks, picture, first)
+        return Aligned(align(picture, first), align(picture, second))
 
 
 def embed(model: Model, face: np.ndarray, mirror: bool) -> np.ndarray:
-    """Unit length. With `mirror`, the mean with the mirrored face's embedding."""
+    """Unit length. With `mirror`, of the sum with the mirrored face's embedding."""
     image = (face.astype(np.float32) - 127.5) / 128
-    vector = unit(model(image)[0][0])
+    vector = model(image)[0][0]
     if mirror:
-        vector = unit(vector + unit(model(image[:, ::-1])[0][0]))
-    return vector
+        vector = vector + model(image[:, ::-1])[0][0]
+    return unit(vector)
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def aligned_faces(lfw: Path, aligner: FaceAligner) -> dict[str, np.ndarray]:
+def aligned_faces(lfw: Path, aligner: FaceAligner) -> dict[str, Aligned]:
     """By picture path; pictures without a face are absent."""
     faces = {name: aligner(read_rgb(lfw / name)) for name in pictures_of(pairs(lfw))}
     return {name: face for name, face in faces.items() if face is not None}
 
 
-def cosines(lfw: Path, faces: dict, model: Model, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
+def enrolled(faces: dict[str, Aligned], model: Model) -> dict[str, np.ndarray]:
+    """Two looks at the mesh, face and mirror image: how a template is kept and both sides are compared."""
+    return {name: embed(model, face.enrolment, mirror=True) for name, face in faces.items()}
+
+
+def probes(faces: dict[str, Aligned], model: Model) -> dict[str, np.ndarray]:
+    """One look, one view: how a search sees the person in front of it."""
+    return {name: embed(model, face.probe, mirror=False) for name, face in faces.items()}
+
+
+def cosines(lfw: Path, first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(cosine, same person) of each pair; a pair with a missing face has cosine -1."""
-    vectors = {name: embed(model, face, mirror) for name, face in faces.items()}
     rows = pairs(lfw)
     same = np.array([row["same"] == "1" for row in rows])
-    ends = [(vectors.get(row["path1"]), vectors.get(row["path2"])) for row in rows]
+    ends = [(first.get(row["path1"]), second.get(row["path2"])) for row in rows]
     return np.array([-1.0 if a is None or b is None else float(a @ b) for a, b in ends]), same
 
 

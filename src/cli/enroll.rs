@@ -19,12 +19,14 @@ use tokio::net::TcpStream;
 use walkdir::WalkDir;
 
 use super::bench::progress_bar;
+use super::serve::AddressFile;
 use super::{Failure, while_doing};
 use crate::config::Config;
 use crate::engine::{
     Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
 };
 use crate::license::License;
+use crate::{inference, telemetry};
 
 /// Enrol a folder of pictures
 ///
@@ -57,13 +59,18 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         config.storage.data = data.clone();
     }
     let pictures = pictures_below(&arguments.dir)?;
+    // Pictures go one after the other, each with its reason: more workers would idle.
+    config.recognition.workers = 1;
+    telemetry::start();
+    inference::bound_allocator();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
     let report = runtime.block_on(async {
         let into = Destination::open(&arguments, &config).await?;
-        enrol(into, &arguments.collection, &pictures).await
+        let max_bytes = config.limits.max_picture_bytes;
+        enrol(into, &arguments.collection, pictures, max_bytes).await
     })?;
     report.print();
     Ok(match report.refused.is_empty() {
@@ -78,10 +85,13 @@ struct Portrait {
     path: PathBuf,
 }
 
+/// A file that was not enrolled, and why.
+type Refused = (PathBuf, String);
+
 #[derive(Default)]
 struct Report {
     enrolled: BTreeMap<String, usize>,
-    refused: Vec<(PathBuf, String)>,
+    refused: Vec<Refused>,
 }
 
 impl Report {
@@ -101,21 +111,31 @@ impl Report {
 async fn enrol(
     mut into: Destination,
     collection: &str,
-    pictures: &[Portrait],
+    (pictures, refused): (Vec<Portrait>, Vec<Refused>),
+    max_bytes: usize,
 ) -> Result<Report, Failure> {
     if into.create(collection).await? {
         println!("made the collection {collection}");
     }
     let bar = progress_bar("pictures", pictures.len());
-    let mut report = Report::default();
-    for Portrait { person, path } in pictures {
-        let bytes = std::fs::read(path).map_err(while_doing(path.display()))?;
-        match into
-            .insert(collection, person, STANDARD.encode(bytes))
-            .await?
-        {
-            Ok(()) => *report.enrolled.entry(person.clone()).or_default() += 1,
-            Err(reason) => report.refused.push((path.clone(), reason)),
+    let mut report = Report {
+        refused,
+        ..Report::default()
+    };
+    for Portrait { person, path } in &pictures {
+        let outcome = match read_picture(path, max_bytes) {
+            Ok(bytes) => (into.insert(collection, person, STANDARD.encode(bytes))).await,
+            Err(reason) => Ok(Err(reason)),
+        };
+        match outcome {
+            Ok(Ok(())) => *report.enrolled.entry(person.clone()).or_default() += 1,
+            Ok(Err(reason)) => report.refused.push((path.clone(), reason)),
+            Err(e) => {
+                // What was done and refused so far is worth knowing all the same.
+                bar.abandon();
+                report.print();
+                return Err(while_doing(path.display())(e));
+            }
         }
         bar.inc(1);
     }
@@ -123,23 +143,49 @@ async fn enrol(
     Ok(report)
 }
 
-fn pictures_below(folder: &Path) -> Result<Vec<Portrait>, Failure> {
-    let mut found = Vec::new();
-    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-        let entry = entry?;
+/// A whole file, or why it is refused. A large one is not read: folders hold films, too.
+fn read_picture(path: &Path, max_bytes: usize) -> Result<Vec<u8>, String> {
+    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+    if size > max_bytes as u64 {
+        return Err(format!(
+            "the file has {size} bytes, at most {max_bytes} are allowed"
+        ));
+    }
+    std::fs::read(path).map_err(|e| e.to_string())
+}
+
+/// The files below `folder` with their people, and the ones that cannot be taken.
+fn pictures_below(folder: &Path) -> Result<(Vec<Portrait>, Vec<Refused>), Failure> {
+    if !folder.is_dir() {
+        return Err(format!("{}: there is no such folder", folder.display()).into());
+    }
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
+    for entry in (WalkDir::new(folder).follow_links(true)).sort_by_file_name() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) => {
+                let path = e.path().unwrap_or(folder).to_owned();
+                refused.push((path, e.to_string()));
+                continue;
+            }
+        };
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
         if !entry.file_type().is_file() || hidden {
             continue;
         }
         let path = entry.into_path();
-        let person = person_of(folder, &path)
-            .ok_or_else(|| format!("{}: the name is no UTF-8", path.display()))?;
-        check_target_id("the person's name", &person).map_err(while_doing(path.display()))?;
-        found.push(Portrait { person, path });
+        let Some(person) = person_of(folder, &path) else {
+            refused.push((path, "the name is no UTF-8".into()));
+            continue;
+        };
+        match check_target_id("the person's name", &person) {
+            Ok(()) => found.push(Portrait { person, path }),
+            Err(e) => refused.push((path, e.detail.unwrap_or_default())),
+        }
     }
-    match found.is_empty() {
+    match found.is_empty() && refused.is_empty() {
         true => Err(format!("{}: no pictures in this folder", folder.display()).into()),
-        false => Ok(found),
+        false => Ok((found, refused)),
     }
 }
 
@@ -175,10 +221,8 @@ impl Destination {
         match Engine::start(config.engine_options(), License::none()) {
             Ok(engine) => Ok(Destination::Here(Box::new(engine))),
             Err(e) if e.is_locked() => {
-                let mut address = config.server.listen;
-                if address.ip().is_unspecified() {
-                    address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-                }
+                let address = AddressFile::read(&config.storage.data)
+                    .ok_or_else(|| format!("{e}; name its address with --server"))?;
                 let client = Client::connect(address).await.map_err(|refused| {
                     format!("{e}; and {refused}: name its address with --server")
                 })?;

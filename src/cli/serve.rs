@@ -1,8 +1,8 @@
 //! `recocomp serve`
 
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::{Failure, while_doing};
 use crate::config::Config;
@@ -89,7 +90,6 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
         license = %engine.license().state(),
         "ready: {}", engine.license().detail()
     );
-    announce(address);
     let eraser = engine.clone();
     tokio::spawn(async move {
         let mut daily = tokio::time::interval(ERASURE_INTERVAL);
@@ -98,15 +98,66 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
             eraser.erase_removed().await;
         }
     });
-    let shutdown = async move {
+    let address_file = AddressFile::write(&config.storage.data, address);
+    announce(address);
+    let told = Arc::new(Notify::new());
+    let shutdown = {
+        let told = told.clone();
+        async move { told.notified().await }
+    };
+    let mut stop = async || {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("interrupted"),
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "interrupted",
         }
     };
-    http::run(listener, engine, config.server_options(), shutdown).await?;
+    let signals = async {
+        tracing::info!("{}: running requests may end", stop().await);
+        told.notify_one();
+        tracing::warn!("{} again: running requests are cut off", stop().await);
+    };
+    tokio::select! {
+        served = http::run(listener, engine, config.server_options(), shutdown) => served?,
+        () = signals => {}
+    }
+    drop(address_file);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where the daemon on a data folder listens, for the other verbs; removed when it stops. After a
+/// crash it is stale, so it counts only while the gallery is locked.
+pub(super) struct AddressFile(PathBuf);
+
+impl AddressFile {
+    const NAME: &str = "daemon.address";
+
+    fn write(data: &Path, mut address: SocketAddr) -> AddressFile {
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let path = data.join(Self::NAME);
+        // Not worth refusing to serve for: a disk may be full.
+        if let Err(e) = std::fs::write(&path, address.to_string()) {
+            tracing::warn!("cannot write {}: {e}", path.display());
+        }
+        AddressFile(path)
+    }
+
+    /// The address that the daemon on `data` left.
+    pub(super) fn read(data: &Path) -> Option<SocketAddr> {
+        let text = std::fs::read_to_string(data.join(Self::NAME)).ok()?;
+        text.parse().ok()
+    }
+}
+
+impl Drop for AddressFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Tells on stdout where the daemon is. Nobody may be reading it.

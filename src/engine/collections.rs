@@ -1,5 +1,7 @@
 //! Making, emptying, deleting and listing collections.
 
+use std::collections::HashSet;
+
 use super::{Code, Engine, Error, check_collection_name, check_target_id};
 use crate::gallery::{CollectionStatus, Gallery, GalleryError};
 
@@ -47,7 +49,7 @@ impl Engine {
             .map_err(by_name)
     }
 
-    /// The collections of these names, in that order; all of them for no names.
+    /// The collections of these names, each once, in that order; all of them for no names.
     ///
     /// # Errors
     /// 1003, 1005.
@@ -55,7 +57,9 @@ impl Engine {
         if names.is_empty() {
             return Ok(self.gallery.list());
         }
+        let mut seen = HashSet::new();
         (names.iter())
+            .filter(|name| seen.insert(name.as_str()))
             .map(|name| {
                 check_collection_name(name)?;
                 self.gallery.status(name).map_err(by_name)

@@ -92,10 +92,8 @@ impl Engine {
         items: Vec<Item>,
     ) -> Result<EnrolmentReport, Error> {
         self.check_batch(&collection, &items)?;
-        let place = self.enter()?;
-        let mut report = EnrolmentReport::default();
-        let indexed = items.into_iter().enumerate().collect();
-        let templates = self.templates(&place, indexed, &mut report).await;
+        let items = items.into_iter().enumerate().collect();
+        let (mut report, templates) = self.recognize_batch(items).await?;
         let stored = self
             .with_gallery(move |gallery| gallery.insert(&collection, templates))
             .await?;
@@ -104,7 +102,8 @@ impl Engine {
         Ok(report)
     }
 
-    /// Replaces the faces of targets. A target none of whose pictures is usable keeps its old ones.
+    /// Replaces the faces of targets. A target none of whose pictures is usable keeps its old ones,
+    /// and so does one of whose pictures a fault of the daemon kept from being looked at.
     ///
     /// # Errors
     /// As [`Engine::insert`].
@@ -114,23 +113,27 @@ impl Engine {
         items: Vec<Item>,
     ) -> Result<EnrolmentReport, Error> {
         self.check_batch(&collection, &items)?;
-        let place = self.enter()?;
-        let mut report = EnrolmentReport::default();
         // Pictures of unknown targets are not worth a network's time.
-        let mut known = Vec::new();
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for (index, item) in items.into_iter().enumerate() {
             if self.gallery.contains_target(&collection, &item.target)? {
                 known.push((index, item));
-            } else if !report.unknown_targets.contains(&item.target) {
-                report.unknown_targets.push(item.target);
+            } else if !unknown.contains(&item.target) {
+                unknown.push(item.target);
             }
         }
-        let templates = self.templates(&place, known, &mut report).await;
+        let (mut report, mut templates) = self.recognize_batch(known).await?;
+        let faulty = |target: &str| {
+            let mut rejected = report.rejected.iter();
+            rejected.any(|(_, of, why)| of == target && matches!(why, Rejection::Fault(_)))
+        };
+        templates.retain(|(target, _)| !faulty(target));
         let stored = self
             .with_gallery(move |gallery| gallery.update(&collection, templates))
             .await?;
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
+        report.unknown_targets = unknown;
         // Targets that were deleted while their pictures were recognised.
         report.unknown_targets.extend(stored.unknown_targets);
         Ok(report)
@@ -156,18 +159,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Recognises the pictures; refusals go to the report.
-    async fn templates(
+    /// Recognises pictures, each with its index in the batch; refusals go to the report.
+    async fn recognize_batch(
         &self,
-        place: &super::Place<super::Recognizer>,
         items: Vec<(usize, Item)>,
-        report: &mut EnrolmentReport,
-    ) -> Vec<(String, Template)> {
+    ) -> Result<(EnrolmentReport, Vec<(String, Template)>), Error> {
+        let place = self.enter()?;
+        let mut report = EnrolmentReport::default();
         let (labels, pictures): (Vec<_>, Vec<_>) = items
             .into_iter()
             .map(|(index, item)| ((index, item.target), item.picture))
             .unzip();
-        let results = self.recognize(place, pictures, Purpose::Enrolment).await;
+        let results = self.recognize(&place, pictures, Purpose::Enrolment).await;
         let mut templates = Vec::new();
         for ((index, target), result) in labels.into_iter().zip(results) {
             match result {
@@ -180,7 +183,7 @@ impl Engine {
                 Err(rejection) => report.rejected.push((index, target, rejection)),
             }
         }
-        templates
+        Ok((report, templates))
     }
 }
 

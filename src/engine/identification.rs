@@ -1,6 +1,6 @@
 //! Who is this (1:N), and are these two one person (1:1).
 
-use super::{Code, EncodedPicture, Engine, Error, check_collection_name};
+use super::{Code, EncodedPicture, Engine, Error, Rejection, check_collection_name};
 use crate::recognition::{Purpose, Recognition};
 
 /// Rows an identification gives at most.
@@ -53,12 +53,17 @@ impl Engine {
         self.gallery.status(&collection)?;
         let top_k = usize::try_from(top_k.min(MAX_TOP_K)).unwrap_or(1);
         let place = self.enter()?;
-        let mut results = self.recognize(&place, [picture], Purpose::Probe).await;
-        let probe = (results.pop()).ok_or_else(|| Error::new(Code::Internal))??;
-        let template = probe.template;
-        let hits = self
-            .with_gallery(move |gallery| gallery.search(&collection, &template, top_k))
-            .await?;
+        // The worker that made the template scans the collection, too: a search never waits behind
+        // commits for a thread of the disk's.
+        let gallery = self.gallery.clone();
+        let outcome = place.submit(move |recognizer| -> Result<_, Error> {
+            let probe = (recognizer.recognize_base64(&picture.0, Purpose::Probe))
+                .map_err(Rejection::from)?;
+            let hits = gallery.search(&collection, &probe.template, top_k)?;
+            Ok((probe, hits))
+        });
+        let (probe, hits) = (outcome.await)
+            .map_err(|_| Rejection::Fault("a recognition worker failed".into()))??;
         Ok(Identification {
             matches: (hits.into_iter())
                 .map(|hit| Match {

@@ -102,6 +102,11 @@ impl Engine {
         &self.license
     }
 
+    /// Pictures that one insert or update may have.
+    pub fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
     /// Takes a place in the queue of recognition.
     fn enter(&self) -> Result<Place<Recognizer>, Error> {
         self.recognizers.enter().ok_or_else(|| {

@@ -16,7 +16,9 @@ const FILE_MODE: u32 = 0o600;
 
 /// Creates `path` and what is missing above it, and takes everyone else's rights on `path` away.
 pub(super) fn create_private_directories(path: &Path) -> Result<(), GalleryError> {
-    let is_new = !path.exists();
+    let missing: Vec<&Path> = (path.ancestors())
+        .take_while(|above| !above.as_os_str().is_empty() && !above.exists())
+        .collect();
     DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY_MODE)
@@ -29,10 +31,14 @@ pub(super) fn create_private_directories(path: &Path) -> Result<(), GalleryError
         fs::set_permissions(path, fs::Permissions::from_mode(DIRECTORY_MODE))
             .while_doing("closing the gallery's directory to other users", path)?;
     }
-    match path.parent() {
-        Some(parent) if is_new && !parent.as_os_str().is_empty() => sync_directory(parent),
-        _ => Ok(()),
-    }
+    // Every new level is a name in the one above it; the last of them may be the working directory.
+    missing.into_iter().try_for_each(|new| {
+        let above = new.parent().unwrap_or(Path::new("."));
+        match above.as_os_str().is_empty() {
+            true => sync_directory(Path::new(".")),
+            false => sync_directory(above),
+        }
+    })
 }
 
 /// Creates one directory, which must not exist. Not durable before its parent is synced.

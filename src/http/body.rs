@@ -1,7 +1,9 @@
 //! Reading request bodies within limits, and the fields in them.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,8 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -33,7 +36,10 @@ pub struct BodyLimits {
 /// The budget is counted in blocks of this many bytes.
 const BLOCK: usize = 4096;
 /// A body slower than this on average, after a start of [`BodyLimits::idle`], is given up.
-const MIN_BYTES_PER_SECOND: u64 = 16 << 10;
+const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
+/// Bytes of each body outside the budget, so that large uploads never keep a small request out; the
+/// number of connections bounds them.
+const FREE: usize = 512 << 10;
 /// An oversized body is read on (and thrown away) for so long, so that the client is still there
 /// to hear why it was refused: most read the answer only after they have sent everything.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -49,13 +55,26 @@ impl BodyLimits {
         }
     }
 
-    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-        let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX);
-        let permit = self.budget.clone().try_acquire_many_owned(blocks);
-        permit.map_err(|_| {
+    /// Makes what is `held` enough for `needed` bytes. Memory is reserved as bytes come, not as they
+    /// are announced: an announcement costs a client nothing.
+    fn reserve(&self, held: &mut Reserved, needed: usize) -> Result<(), ApiError> {
+        if needed <= held.bytes.max(FREE) {
+            return Ok(());
+        }
+        // The buffer doubles when it grows.
+        let goal = (needed.next_power_of_two()).min(self.max_bytes.max(needed));
+        let blocks = (goal - held.bytes.max(FREE)).div_ceil(BLOCK);
+        let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let permit = (self.budget.clone().try_acquire_many_owned(blocks)).map_err(|_| {
             let detail = "the uploads in progress take all memory that is set aside for them";
-            Error::new(Code::Busy).with(detail).into()
-        })
+            Error::new(Code::Busy).with(detail)
+        })?;
+        held.bytes = goal;
+        match &mut held.permit {
+            Some(all) => all.merge(permit),
+            none => *none = Some(permit),
+        }
+        Ok(())
     }
 
     /// Reads a whole body.
@@ -63,7 +82,7 @@ impl BodyLimits {
         let length = (request.headers().get(header::CONTENT_LENGTH))
             .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         let waits_for_go = request.headers().contains_key(header::EXPECT);
-        let mut stream = request.into_body();
+        let mut body = request.into_body();
         let too_large = || {
             ApiError::http(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -72,29 +91,20 @@ impl BodyLimits {
         };
         if length.is_some_and(|length| length > self.max_bytes as u64) {
             if !waits_for_go {
-                drain(stream).await;
+                drain(body).await;
             }
             return Err(too_large());
         }
-        let known = usize::try_from(length.unwrap_or(0)).unwrap_or(0);
-        let mut held = match self.reserve(known) {
-            Ok(held) => held,
-            Err(busy) => {
-                if !waits_for_go {
-                    drain(stream).await;
-                }
-                return Err(busy);
-            }
-        };
-        let mut reserved = known;
-        let mut bytes = BytesMut::with_capacity(known);
+        let mut held = Reserved::default();
+        let mut bytes = BytesMut::new();
         let start = Instant::now();
         loop {
             let pace = Duration::from_secs(bytes.len() as u64 / MIN_BYTES_PER_SECOND);
             let limit = (Instant::now() + self.idle).min(start + self.idle * 2 + pace);
-            let chunk = match timeout_at(limit, stream.next_chunk()).await {
+            let chunk = match timeout_at(limit, body.frame()).await {
                 Ok(None) => break,
-                Ok(Some(Ok(chunk))) => chunk,
+                // Trailers carry nothing for us.
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
                 Ok(Some(Err(e))) => {
                     let detail = format!("the body ended early or is malformed: {e}");
                     return Err(ApiError::parameter(detail));
@@ -106,24 +116,15 @@ impl BodyLimits {
                     ));
                 }
             };
-            if bytes.len() + chunk.len() > self.max_bytes {
-                drop((bytes, held));
-                drain(stream).await;
-                return Err(too_large());
-            }
             let needed = bytes.len() + chunk.len();
-            if needed > reserved {
-                // Chunked: the length comes out as it goes. Growing doubles, so the budget does.
-                let more = needed.next_power_of_two().min(self.max_bytes) - reserved;
-                match self.reserve(more.max(needed - reserved)) {
-                    Ok(permit) => held.merge(permit),
-                    Err(busy) => {
-                        drop((bytes, held));
-                        drain(stream).await;
-                        return Err(busy);
-                    }
-                }
-                reserved += more.max(needed - reserved);
+            let refusal = match needed > self.max_bytes {
+                true => Err(too_large()),
+                false => self.reserve(&mut held, needed),
+            };
+            if let Err(refusal) = refusal {
+                drop((bytes, held));
+                drain(body).await;
+                return Err(refusal);
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -134,34 +135,44 @@ impl BodyLimits {
     }
 }
 
-struct Held {
-    bytes: Bytes,
-    _memory: OwnedSemaphorePermit,
+/// What a body holds of the budget.
+#[derive(Default)]
+struct Reserved {
+    bytes: usize,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-async fn drain(mut stream: Body) {
+struct Held {
+    bytes: Bytes,
+    _memory: Reserved,
+}
+
+async fn drain(mut body: Body) {
     let _ = timeout(DRAIN, async {
-        while let Some(Ok(_)) = stream.next_chunk().await {}
+        while let Some(Ok(_)) = body.frame().await {}
     })
     .await;
 }
 
-trait NextChunk {
-    async fn next_chunk(&mut self) -> Option<Result<Bytes, axum::Error>>;
-}
-
-impl NextChunk for Body {
-    async fn next_chunk(&mut self) -> Option<Result<Bytes, axum::Error>> {
-        // Trailers carry nothing for us.
-        self.frame()
-            .await
-            .map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()))
-    }
-}
+/// Fields that endpoints know. Everything else in a body is skipped without being kept.
+const NAMES: [&str; 6] = [
+    "collection_name",
+    "face_image",
+    "face_image1",
+    "face_image2",
+    "target_id",
+    "top_k",
+];
+/// Names a request may list.
+const MAX_NAMES: usize = 1000;
 
 /// The JSON object of a request's body, read in GET and POST alike, whatever its content type.
 pub struct Fields {
     held: Held,
+    /// Where in the body the value of each of [`NAMES`] is.
+    values: [Option<Range<usize>>; NAMES.len()],
+    /// Pictures of a batch.
+    max_batch: usize,
 }
 
 impl FromRequest<AppState> for Fields {
@@ -169,9 +180,7 @@ impl FromRequest<AppState> for Fields {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Fields, ApiError> {
         let held = state.body.read(request).await?;
-        let fields = Fields { held };
-        fields.object()?;
-        Ok(fields)
+        Fields::parse(held, state.engine.max_batch())
     }
 }
 
@@ -188,31 +197,46 @@ impl FromRequest<AppState> for NoFields {
 }
 
 impl Fields {
-    fn object(&self) -> Result<HashMap<Cow<'_, str>, &RawValue>, ApiError> {
-        let text = std::str::from_utf8(&self.held.bytes)
-            .map_err(|e| ApiError::parameter(format!("the body is not UTF-8: {e}")))?;
-        // Some clients on Windows send a byte order mark.
-        let text = text.trim_start_matches('\u{feff}');
-        if text.trim().is_empty() {
-            return Err(ApiError::parameter(
-                "the body is empty, a JSON object is expected",
-            ));
-        }
-        let object: HashMap<Key<'_>, &RawValue> = serde_json::from_str(text).map_err(|e| {
-            ApiError::parameter(format!("the body is not a JSON object: {}", short(&e)))
-        })?;
-        Ok(object
-            .into_iter()
-            .map(|(key, value)| (key.0, value))
-            .collect())
+    fn parse(held: Held, max_batch: usize) -> Result<Fields, ApiError> {
+        let values = off_the_runtime(held.bytes.len(), || values_of(&held.bytes))?;
+        Ok(Fields {
+            held,
+            values,
+            max_batch,
+        })
+    }
+
+    /// The text of a value.
+    fn raw(&self, name: &str, expected: &str) -> Result<&str, ApiError> {
+        let known = NAMES.iter().position(|known| *known == name);
+        let range = known.and_then(|index| self.values[index].clone());
+        let value = range.and_then(|range| self.held.bytes.get(range));
+        (value.and_then(|bytes| std::str::from_utf8(bytes).ok())).ok_or_else(|| {
+            ApiError::parameter(format!("{name} is missing: {expected} is expected"))
+        })
     }
 
     fn get<'a, T: Deserialize<'a>>(&'a self, name: &str, expected: &str) -> Result<T, ApiError> {
-        let object = self.object()?;
-        let value = object.get(name).ok_or_else(|| {
-            ApiError::parameter(format!("{name} is missing: {expected} is expected"))
-        })?;
-        serde_json::from_str(value.get()).map_err(|e| {
+        let value = self.raw(name, expected)?;
+        off_the_runtime(value.len(), || serde_json::from_str(value)).map_err(|e| {
+            ApiError::parameter(format!("{name}: {expected} is expected ({})", short(&e)))
+        })
+    }
+
+    /// A list that is given up as soon as it is too long, before the rest of it takes memory.
+    fn list<'a, T: Deserialize<'a>>(
+        &'a self,
+        name: &str,
+        expected: &str,
+        max: usize,
+    ) -> Result<Vec<T>, ApiError> {
+        let value = self.raw(name, expected)?;
+        let read = || {
+            let mut json = serde_json::Deserializer::from_str(value);
+            let list = Bounded::<T>::new(max).deserialize(&mut json)?;
+            json.end().map(|()| list)
+        };
+        off_the_runtime(value.len(), read).map_err(|e| {
             ApiError::parameter(format!("{name}: {expected} is expected ({})", short(&e)))
         })
     }
@@ -221,33 +245,25 @@ impl Fields {
         self.get(name, "a string")
     }
 
+    /// One string for each picture of a batch.
     pub fn strings(&self, name: &str) -> Result<Vec<String>, ApiError> {
-        self.get(name, "a list of strings")
+        self.list(name, "a list of strings", self.max_batch)
     }
 
-    /// A list of strings, or one string for a list of one.
+    /// A list of names, or one string for a list of one.
     pub fn string_or_strings(&self, name: &str) -> Result<Vec<String>, ApiError> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum OneOrMany {
-            One(String),
-            Many(Vec<String>),
+        let expected = "a list of strings ([] for all)";
+        match self.raw(name, expected)?.starts_with('"') {
+            true => Ok(vec![self.string(name)?]),
+            false => self.list(name, expected, MAX_NAMES),
         }
-        Ok(match self.get(name, "a list of strings ([] for all)")? {
-            OneOrMany::One(one) => vec![one],
-            OneOrMany::Many(many) => many,
-        })
     }
 
     /// A whole number from 1; what does not fit in 64 bits is the largest that does.
     pub fn positive_integer(&self, name: &str) -> Result<u64, ApiError> {
         let expected = "a whole number from 1";
         let wrong = || ApiError::parameter(format!("{name}: {expected} is expected"));
-        let object = self.object()?;
-        let raw = object.get(name).ok_or_else(|| {
-            ApiError::parameter(format!("{name} is missing: {expected} is expected"))
-        })?;
-        let digits = raw.get();
+        let digits = self.raw(name, expected)?;
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(wrong());
         }
@@ -264,7 +280,8 @@ impl Fields {
     }
 
     pub fn pictures(&self, name: &str) -> Result<Vec<EncodedPicture>, ApiError> {
-        let texts: Vec<Text<'_>> = self.get(name, "a list of pictures as base64 strings")?;
+        let expected = "a list of pictures as base64 strings";
+        let texts: Vec<Text<'_>> = self.list(name, expected, self.max_batch)?;
         Ok(texts.into_iter().map(|text| self.encoded(text)).collect())
     }
 
@@ -281,8 +298,100 @@ impl Fields {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-#[derive(Deserialize, PartialEq, Eq, Hash)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+/// A list of at most `max` entries.
+struct Bounded<T> {
+    max: usize,
+    entry: PhantomData<T>,
+}
+
+impl<T> Bounded<T> {
+    fn new(max: usize) -> Bounded<T> {
+        Bounded {
+            max,
+            entry: PhantomData,
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Bounded<T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {}", self.max)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(entry) = entries.next_element()? {
+            if list.len() == self.max {
+                return Err(A::Error::custom(format!("it has more than {}", self.max)));
+            }
+            list.push(entry);
+        }
+        Ok(list)
+    }
+}
+
+/// Finds the values of [`NAMES`] in the object `body`.
+fn values_of(body: &[u8]) -> Result<[Option<Range<usize>>; NAMES.len()], ApiError> {
+    struct Object<'a>(&'a [u8]);
+
+    impl<'de> Visitor<'de> for Object<'_> {
+        type Value = [Option<Range<usize>>; NAMES.len()];
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut values = Self::Value::default();
+            while let Some(key) = map.next_key::<Text<'de>>()? {
+                match NAMES.iter().position(|name| *name == key.0) {
+                    None => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                    Some(index) => {
+                        let value = map.next_value::<&RawValue>()?.get();
+                        let start = value.as_ptr().addr() - self.0.as_ptr().addr();
+                        // Of two fields with one name the last counts.
+                        values[index] = Some(start..start + value.len());
+                    }
+                }
+            }
+            Ok(values)
+        }
+    }
+
+    let text = std::str::from_utf8(body)
+        .map_err(|e| ApiError::parameter(format!("the body is not UTF-8: {e}")))?;
+    // Some clients on Windows send a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
+        return Err(ApiError::parameter(
+            "the body is empty, a JSON object is expected",
+        ));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    (json.deserialize_map(Object(body)))
+        .and_then(|values| json.end().map(|()| values))
+        .map_err(|e| ApiError::parameter(format!("the body is not a JSON object: {}", short(&e))))
+}
+
+/// Runs `work` on `bytes` of text; a large text is read where it does not hold up other requests.
+fn off_the_runtime<R>(bytes: usize, work: impl FnOnce() -> R) -> R {
+    match bytes > 256 << 10 {
+        true => tokio::task::block_in_place(work),
+        false => work(),
+    }
+}
 
 /// serde quotes the value it did not expect, which may be a whole picture.
 fn short(e: &serde_json::Error) -> String {
@@ -302,14 +411,16 @@ fn short(e: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Fields, ApiError> {
+        let held = Held {
+            bytes: Bytes::copy_from_slice(text.as_bytes()),
+            _memory: Reserved::default(),
+        };
+        Fields::parse(held, 3)
+    }
+
     fn fields(text: &str) -> Fields {
-        let budget = Arc::new(Semaphore::new(1));
-        Fields {
-            held: Held {
-                bytes: Bytes::copy_from_slice(text.as_bytes()),
-                _memory: budget.try_acquire_owned().unwrap(),
-            },
-        }
+        parse(text).unwrap()
     }
 
     #[test]
@@ -343,16 +454,41 @@ mod tests {
 
     #[test]
     fn the_last_of_two_equal_names_counts_and_unknown_ones_are_ignored() {
-        let fields = fields(r#"{"a": "x", "b": [1, {"c": null}], "a": "y"}"#);
-        assert_eq!(fields.string("a").unwrap(), "y");
+        let fields = fields(r#"{"target_id": "x", "b": [1, {"c": null}], "target_id": "y"}"#);
+        assert_eq!(fields.string("target_id").unwrap(), "y");
     }
 
     #[test]
     fn a_body_that_is_no_object_is_refused() {
         for text in ["", "  ", "[]", "null", "{", "{\"a\":}", "\"x\"", "{} x"] {
-            assert!(fields(text).object().is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
-        let deep = format!("{{\"a\": {}", "[".repeat(1_000_000));
-        assert!(fields(&deep).object().is_err());
+        let deep = format!("{{\"a\": {}", "[".repeat(200_000));
+        assert!(parse(&deep).is_err());
+    }
+
+    #[test]
+    fn lists_end_at_their_limit() {
+        let four = fields(r#"{"target_id": ["a", "b", "c", "d"], "face_image": ["A", "B", "C"]}"#);
+        assert!(four.strings("target_id").is_err());
+        assert_eq!(four.pictures("face_image").unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_name_or_a_list_of_names() {
+        for (text, names) in [
+            (r#""a""#, vec!["a"]),
+            (r#"["a", "b"]"#, vec!["a", "b"]),
+            ("[]", vec![]),
+        ] {
+            let fields = fields(&format!("{{\"collection_name\": {text}}}"));
+            assert_eq!(fields.string_or_strings("collection_name").unwrap(), names);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let marked = fields("\u{feff}{\"target_id\": \"x\"}");
+        assert_eq!(marked.string("target_id").unwrap(), "x");
     }
 }

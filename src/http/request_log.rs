@@ -14,23 +14,46 @@ use super::server::Peer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Characters of a path that are logged: no endpoint's is longer.
+const MAX_PATH: usize = 200;
+
+/// Runs what it holds when it is dropped.
+struct Gone<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for Gone<F> {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell();
+        }
+    }
+}
+
 /// Runs the request in a span with its id, the client's own or a new one, and answers with the id.
 pub async fn log(request: Request, next: Next) -> Response {
     let id = (request.headers().get(REQUEST_ID))
         .and_then(|id| id.to_str().ok())
         .filter(|id| is_plain(id))
         .map_or_else(new_id, str::to_owned);
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let peer = (request.extensions().get::<Peer>()).map(|peer| peer.0.to_string());
     let span = tracing::info_span!("request", id);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
+    let path: String = request.uri().path().chars().take(MAX_PATH).collect();
     let start = Instant::now();
 
+    // If the client leaves, this future is dropped where it waits, and with it the line below.
+    let mut gone = Gone(Some(|| {
+        let _entered = span.enter();
+        let ms = start.elapsed().as_secs_f32() * 1e3;
+        tracing::info!(peer, %method, path, ms, "the client left before its answer");
+    }));
     let mut response = next.run(request).instrument(span.clone()).await;
+    gone.0 = None;
+    drop(gone);
 
     let _entered = span.enter();
     let err_code = response.extensions().get::<ErrCode>().map(|code| code.0);
     tracing::info!(
-        peer = peer.map(tracing::field::display),
+        peer,
         %method,
         path,
         status = response.status().as_u16(),

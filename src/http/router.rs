@@ -26,10 +26,11 @@ pub struct AppState {
 
 /// The whole API.
 pub fn router(state: AppState) -> Router {
-    /// The document says GET and its examples POST: every endpoint takes both.
+    /// The document says GET and its examples POST: every endpoint takes both. HEAD, which axum would
+    /// answer by GET, must not change anything.
     macro_rules! both {
         ($handler:path) => {
-            get($handler).post($handler) as MethodRouter<AppState>
+            get($handler).post($handler).head(method_not_allowed) as MethodRouter<AppState>
         };
     }
     let licensed = Router::new()

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 use super::body::BodyLimits;
@@ -37,6 +38,8 @@ pub struct ServerOptions {
     pub header_timeout: Duration,
     /// How long a body may pause.
     pub body_idle_timeout: Duration,
+    /// How long a client may take to read a part of its answer.
+    pub write_timeout: Duration,
     /// How long requests may go on after the daemon was told to stop.
     pub drain_timeout: Duration,
 }
@@ -70,6 +73,7 @@ pub async fn run(
     let graceful = GracefulShutdown::new();
     let connections = Connections::default();
     let refusals = Connections::default();
+    let mut refused = Quieted::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let (stream, peer) = tokio::select! {
@@ -88,7 +92,9 @@ pub async fn run(
         match connections.admit(ip, options.max_connections, options.max_connections_per_ip) {
             Ok(admitted) => serve(stream, peer, app.clone(), &options, &graceful, admitted),
             Err(refusal) => {
-                tracing::warn!(%peer, "connection refused: {refusal:?}");
+                if let Some(unsaid) = refused.say() {
+                    tracing::warn!(%peer, unsaid, "connection refused: {refusal:?}");
+                }
                 if let Ok(admitted) = refusals.admit(ip, MAX_REFUSALS, MAX_REFUSALS) {
                     refuse(stream, refusal, admitted);
                 }
@@ -121,13 +127,15 @@ fn serve(
         request.extensions_mut().insert(Peer(peer));
         app.clone().call(request)
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(options.write_timeout));
+    // A client that closes is gone: what it asked for and was not yet done is given up, and its
+    // place in the queue is free. (`half_close` would keep working for it.)
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_headers(100)
-        // A client may shut its sending side once its request is out (`nc -N`) and still listen.
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(e) = connection.await {
@@ -135,6 +143,29 @@ fn serve(
         }
         drop(admitted);
     });
+}
+
+/// Keeps a stranger from filling the disk with log lines: one a second, with a count of the rest.
+#[derive(Default)]
+struct Quieted {
+    last: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Quieted {
+    /// How many were not said since the last, if this one may be.
+    fn say(&mut self) -> Option<u64> {
+        let now = Instant::now();
+        if self
+            .last
+            .is_some_and(|last| now - last < Duration::from_secs(1))
+        {
+            self.unsaid += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.unsaid))
+    }
 }
 
 /// Why a connection is not served.

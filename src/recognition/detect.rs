@@ -166,7 +166,7 @@ fn decode(boxes: &[f32], scores: &[f32], min_score: f32) -> Vec<Face> {
     (boxes.chunks_exact(VALUES).zip(scores).enumerate())
         .filter_map(|(index, (values, logit))| {
             let score = 1.0 / (1.0 + (-logit.clamp(-80.0, 80.0)).exp());
-            if score < min_score || values.iter().any(|v| !v.is_finite()) {
+            if score.is_nan() || score < min_score || values.iter().any(|v| !v.is_finite()) {
                 return None;
             }
             let anchor = Point::new(

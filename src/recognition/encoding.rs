@@ -36,12 +36,13 @@ pub fn decode_base64(text: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> Result
     if text.is_empty() {
         return Err(invalid("the picture is empty".into()));
     }
-    if text.len() / 4 > max_bytes / 3 + 1 && count_symbols(text) / 4 > max_bytes / 3 + 1 {
+    let symbols = text.iter().filter(|c| !c.is_ascii_whitespace()).count();
+    if symbols / 4 > max_bytes / 3 + 1 {
         return Err(invalid(format!(
             "the picture is larger than {max_bytes} bytes"
         )));
     }
-    let mut clean = Vec::with_capacity(text.len());
+    let mut clean = Vec::with_capacity(symbols);
     clean.extend(
         text.iter()
             .filter(|c| !c.is_ascii_whitespace())
@@ -65,10 +66,6 @@ pub fn decode_base64(text: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> Result
         )));
     }
     Ok(())
-}
-
-fn count_symbols(text: &[u8]) -> usize {
-    text.iter().filter(|c| !c.is_ascii_whitespace()).count()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Decoding pictures that strangers send.
 
 use std::io::Cursor;
+use std::sync::{Mutex, PoisonError};
 
 use image::error::ImageError;
 use image::metadata::Orientation;
@@ -35,6 +36,9 @@ impl Default for PictureLimits {
     }
 }
 
+/// Pictures of more pixels than this are decoded one at a time, whatever the number of workers.
+const LARGE_PIXELS: u64 = 6_000_000;
+
 /// A face needs some pixels; a 1-pixel-wide strip of 40 megapixels would only cost time.
 const MIN_SIDE: u32 = 16;
 
@@ -51,6 +55,11 @@ impl Picture {
             }
             e => Refusal::InvalidImage(format!("the picture cannot be decoded: {e}")),
         };
+        if format == ImageFormat::Jpeg && is_cut_off(bytes) {
+            return Err(Refusal::InvalidImage(
+                "the JPEG was cut off: its end is missing".into(),
+            ));
+        }
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut caps = Limits::default();
         // 16-bit RGBA is the widest a decoder of ours gives; as much again for its own tables.
@@ -65,6 +74,14 @@ impl Picture {
                 limits.max_pixels as f64 / 1e6
             )));
         }
+        let bytes_needed = decoder.total_bytes();
+        if bytes_needed > limits.max_pixels.saturating_mul(4) {
+            return Err(Refusal::InvalidImage(format!(
+                "the picture takes {} MB decoded (16 bits a channel?), at most {} MB are allowed",
+                bytes_needed / 1_000_000,
+                limits.max_pixels * 4 / 1_000_000
+            )));
+        }
         if width < MIN_SIDE || height < MIN_SIDE {
             return Err(Refusal::InvalidImage(format!(
                 "the picture has {width}x{height} pixels, at least {MIN_SIDE}x{MIN_SIDE} are needed"
@@ -72,7 +89,14 @@ impl Picture {
         }
         // A picture whose metadata is damaged is taken as it stands.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+        static LARGE: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = (u64::from(width) * u64::from(height) > LARGE_PIXELS)
+            .then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
+        // To 8-bit RGB before turning, which needs the picture twice.
+        let rgb = DynamicImage::from_decoder(decoder)
+            .map_err(damaged)?
+            .into_rgb8();
+        let mut image = DynamicImage::ImageRgb8(rgb);
         image.apply_orientation(orientation);
         let rgb = image.into_rgb8();
         Ok(Picture {
@@ -80,6 +104,17 @@ impl Picture {
             height: rgb.height(),
             rgb: rgb.into_raw(),
         })
+    }
+}
+
+/// Whether no end of image (FF D9) follows the last start of scan (FF DA). The decoder fills what is
+/// missing with grey, which must not become somebody's template. A thumbnail's end comes before the
+/// scan of the picture; bytes after the end are common and harmless.
+fn is_cut_off(jpeg: &[u8]) -> bool {
+    let last = |marker: u8| jpeg.windows(2).rposition(|pair| pair == [0xff, marker]);
+    match (last(0xda), last(0xd9)) {
+        (Some(scan), Some(end)) => end < scan,
+        _ => true,
     }
 }
 

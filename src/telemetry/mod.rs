@@ -13,7 +13,11 @@ use tracing_subscriber::registry::LookupSpan;
 ///
 /// Under systemd each line starts with its priority (`<6>`), see sd-daemon(3).
 pub fn start() {
-    let filter = EnvFilter::try_from_env("RECOCOMP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("RECOCOMP_LOG").unwrap_or_else(|_| "info".into());
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|e| {
+        eprintln!("RECOCOMP_LOG={wanted} is no filter ({e}), taken as info");
+        EnvFilter::new("info")
+    });
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
