@@ -106,14 +106,14 @@ EMPTY_LIST = b'{"collection_name": []}'
 
 
 def test_announcing_large_uploads_takes_no_memory_from_others(start_daemon):
-    """Fifty clients announce 128 MB each and send one byte of it: searches with large bodies are served all the same."""
+    """Fifty clients announce 128 MiB each and send one byte of it: searches with large bodies are served all the same."""
     daemon = start_daemon()
     daemon.ask("/create/collection", collection_name="face_col")
     daemon.insert("face_col", ("obama", portrait(OBAMA)))
     before = daemon.memory_kib()
     idle = [daemon.connect() for _ in range(50)]
     for connection in idle:
-        connection.sendall((UPLOAD % 128_000_000).encode() + b"{")
+        connection.sendall((UPLOAD % (128 << 20)).encode() + b"{")
     fields = {"collection_name": "face_col", "face_image": portrait(OBAMA), "top_k": 1}
     search = json.dumps(fields).encode().ljust(4_000_000)
     for _ in range(5):

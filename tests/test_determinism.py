@@ -6,10 +6,15 @@ import threading
 import pytest
 
 import faces
-from daemon import Daemon
+from daemon import Daemon, wait_until
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, portrait
 
-SETTINGS = ["workers = 1\nthreads = 1", "workers = 4\nthreads = 1", "workers = 1\nthreads = 2", "workers = 2\nthreads = 4"]
+SETTINGS = [
+    "workers = 1\nthreads = 1",
+    "workers = 4\nthreads = 1",
+    "workers = 1\nthreads = 2",
+    "workers = 2\nthreads = 4",
+]
 PROBES = [OBAMA, OBAMA_2, OBAMA_3, BIDEN, ASTRONAUT]
 
 
@@ -48,7 +53,11 @@ def test_more_threads_than_cores_are_not_taken(start_daemon):
     if os.cpu_count() > 64:
         pytest.skip("this machine has the cores for them")
     daemon = start_daemon(config="[recognition]\nworkers = 2\nthreads = 64\n")
-    assert any("WARN" in line and "recognition.threads" in line for line in daemon.log().splitlines()), daemon.log()
+    wait_until(
+        lambda: any("WARN" in line and "recognition.threads" in line for line in daemon.log().splitlines()),
+        10,
+        "a warning that names the setting",
+    )
     assert daemon.compare(portrait(OBAMA), portrait(OBAMA)) >= 0.999
 
 

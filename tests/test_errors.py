@@ -212,10 +212,10 @@ def test_405_asking_for_the_head_alone(daemon, collection, path):
     connection.request("HEAD", PREFIX + path, json.dumps(fields))
     response = connection.getresponse()
     assert response.status == 405
-    assert {"GET", "POST"} == {allowed.strip() for allowed in response.headers["Allow"].split(",")}
     assert response.read() == b""
     connection.close()
     assert daemon.status() == before
+    assert {allowed.strip() for allowed in response.headers.get("Allow", "").split(",")} == {"GET", "POST"}
 
 
 @provokes(408)

@@ -268,7 +268,10 @@ def test_clients_that_leave_in_the_middle_of_a_batch_free_their_places(start_dae
         body = json.dumps(fields).encode()
         connections.append(daemon.connect())
         head = f"POST {PREFIX}/face/insert HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        connections[-1].sendall(head.encode() + body)
+        connections[-1].sendall(head.encode() + body[:-1])
+    for connection in connections:
+        connection.sendall(b"}")
+    time.sleep(1)  # The searches below are not to take a place before the batches have theirs.
 
     def search():
         return daemon.ask("/face/search", collection_name="face_col", face_image=portrait(OBAMA), top_k=1)
