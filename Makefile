@@ -81,7 +81,7 @@ test-doc: setup ## the examples in the documentation
 .PHONY: test-api
 test-api: build ## black-box tests of the built daemon; PYTEST="-k search" picks some
 	@python=$$(cross/venv.sh tests/requirements.txt); \
-	RECOCOMP_BIN="$$(realpath '$(binary)')" "$$python" -m pytest tests $(PYTEST)
+	RECOCOMP_BIN="$${RECOCOMP_BIN:-$$(realpath '$(binary)')}" "$$python" -m pytest tests $(PYTEST)
 
 .PHONY: lint
 lint: setup check-format check-clippy ## format and clippy, without changing anything

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
@@ -79,11 +79,12 @@ async fn not_found(request: Request) -> ApiError {
     )
 }
 
-async fn method_not_allowed(request: Request) -> ApiError {
-    ApiError::http(
+async fn method_not_allowed(request: Request) -> Response {
+    let error = ApiError::http(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("{} is not allowed, use POST or GET", request.method()),
-    )
+    );
+    ([(header::ALLOW, "GET, POST")], error).into_response()
 }
 
 /// The panic itself is in the log.

@@ -121,8 +121,12 @@ impl Detector {
     fn resize(&mut self, picture: &Picture, width: u32, height: u32) -> Vec<u8> {
         let mut small = Image::new(width, height, PixelType::U8x3);
         // The mean of the area a pixel covers: of the filters of this library it found most faces
-        // (`bench detection`). Fixed point, equal on every processor.
-        let filter = ResizeAlg::Convolution(FilterType::Box);
+        // (`bench detection`). To enlarge, it would repeat pixels. Fixed point, equal on every
+        // processor.
+        let filter = ResizeAlg::Convolution(match width > picture.width {
+            true => FilterType::Bilinear,
+            false => FilterType::Box,
+        });
         let options = ResizeOptions::new().resize_alg(filter);
         let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
         let drawn =

@@ -1,9 +1,9 @@
 //! Five points precise enough to align by, from the 468-point face mesh.
 
+use super::Picture;
 use super::detect::Face;
 use super::geometry::{Point, Similarity};
 use super::warp::warp;
-use super::{Picture, Refusal};
 use crate::inference::{InferenceError, LoadedModel, Network, PointIndices};
 
 /// Side of the first crop as a multiple of the box's longer side: what the mesh was trained on.
@@ -11,6 +11,9 @@ const CROP_OF_BOX: f32 = 1.5;
 /// Side of the second crop as a multiple of the mesh's longer side. On the development pairs
 /// (`bench accuracy`) 1.3 to 1.4 are best and alike; from 1.25 down the face is cut too close.
 const CROP_OF_MESH: f32 = 1.35;
+/// Logit from which the network sees a face in its crop. On the development data every crop of LFW is
+/// above 3.7 and every false detection in pictures without faces below -1.6.
+const MIN_PRESENCE: f32 = 0.0;
 const GREY: [u8; 3] = [127; 3];
 
 /// The landmark network with its buffers.
@@ -20,6 +23,7 @@ pub struct Landmarks {
     crop: Vec<u8>,
     scratch: Vec<f32>,
     mesh: Vec<f32>,
+    presence: Vec<f32>,
 }
 
 impl Landmarks {
@@ -46,6 +50,7 @@ impl Landmarks {
             crop: Vec::new(),
             scratch: Vec::new(),
             mesh: Vec::new(),
+            presence: Vec::new(),
         })
     }
 
@@ -55,57 +60,59 @@ impl Landmarks {
     /// With `twice`, the mesh is found in a crop around the detector's box and then once more in one
     /// around the mesh itself: where the points come to lie no longer hangs on the box.
     ///
+    /// `None` where the network sees no face: the detector was wrong.
+    ///
     /// # Errors
-    /// The network failed, or the face is degenerate ([`Refusal::NoFace`]).
+    /// The network failed.
     pub fn find(
         &mut self,
         picture: &Picture,
         face: &Face,
         twice: bool,
-    ) -> Result<[Point; 5], Refusal> {
-        let nothing = || Refusal::NoFace {
-            width: picture.width,
-            height: picture.height,
-        };
+    ) -> Result<Option<[Point; 5]>, InferenceError> {
         let [right_eye, left_eye, ..] = face.keypoints;
         let side = face.bounds.width.max(face.bounds.height) * CROP_OF_BOX;
         let upright = direction(right_eye, left_eye);
-        let mut back = self.look(picture, face.bounds.centre(), side, upright)?;
+        let Some(mut back) = self.look(picture, face.bounds.centre(), side, upright)? else {
+            return Ok(None);
+        };
         if twice {
             let [right_eye, left_eye, ..] = self.alignment_points(&back);
             let upright = direction(right_eye, left_eye);
             let (centre, side) = extent(self.mesh_points(&back), upright);
             if !(centre.x.is_finite() && centre.y.is_finite() && side > 1.0) {
-                return Err(nothing());
+                return Ok(None);
             }
-            back = self.look(picture, centre, side * CROP_OF_MESH, upright)?;
+            match self.look(picture, centre, side * CROP_OF_MESH, upright)? {
+                Some(second) => back = second,
+                None => return Ok(None),
+            }
         }
         let points = self.alignment_points(&back);
-        match points.iter().all(|p| p.x.is_finite() && p.y.is_finite()) {
-            true => Ok(points),
-            false => Err(nothing()),
-        }
+        let finite = points.iter().all(|p| p.x.is_finite() && p.y.is_finite());
+        Ok(finite.then_some(points))
     }
 
     /// Runs the network on a square of `side` pixels around `centre`, and gives the way back from
-    /// its pixels to the picture's.
+    /// its pixels to the picture's, or `None` where it sees no face.
     fn look(
         &mut self,
         picture: &Picture,
         centre: Point,
         side: f32,
         (cos, sin): (f32, f32),
-    ) -> Result<Similarity, Refusal> {
+    ) -> Result<Option<Similarity>, InferenceError> {
         let size = self.network.input().width;
         let crop = Similarity::upright_crop(centre, side, cos, sin, size as f32);
-        let back = crop.inverse().ok_or(Refusal::NoFace {
-            width: picture.width,
-            height: picture.height,
-        })?;
+        let Some(back) = crop.inverse() else {
+            return Ok(None);
+        };
         warp(picture, &crop, size, GREY, &mut self.crop);
         self.network.run(&self.crop, &mut self.scratch)?;
         self.network.output("mesh", &mut self.mesh)?;
-        Ok(back)
+        self.network.output("presence", &mut self.presence)?;
+        let presence = self.presence.first().copied().unwrap_or(f32::NEG_INFINITY);
+        Ok((presence >= MIN_PRESENCE).then_some(back))
     }
 
     /// Every point of the last mesh, in the picture's pixels.

@@ -6,10 +6,14 @@ use super::Refusal;
 use super::detect::{Detector, Face, Pass};
 use super::embed::Embedder;
 use super::encoding::decode_base64;
+use super::geometry::Point;
 use super::landmarks::Landmarks;
 use super::picture::{Picture, PictureLimits};
 use crate::gallery::Template;
 use crate::inference::{InferenceError, ModelSet};
+
+/// Detections whose landmarks are looked for, so that a picture full of false ones costs no more.
+const MAX_CANDIDATES: usize = 4;
 
 /// What a template is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,18 +35,17 @@ pub enum FaceChoice {
 }
 
 impl FaceChoice {
-    /// `faces` as the detector gives them, largest first.
-    fn choose(self, faces: &[Face], picture: &Picture) -> Option<Face> {
+    /// Brings `faces`, which the detector gives largest first, into the order of preference.
+    fn sort(self, faces: &mut [Face], picture: &Picture) {
         let (x, y) = (picture.width as f32 / 2.0, picture.height as f32 / 2.0);
         let offset = |face: &Face| {
             let centre = face.bounds.centre();
             (centre.x - x).hypot(centre.y - y) / face.bounds.width
         };
-        let chosen = match self {
-            FaceChoice::Largest => faces.first(),
-            FaceChoice::Central => (faces.iter()).min_by(|a, b| offset(a).total_cmp(&offset(b))),
-        };
-        chosen.copied()
+        match self {
+            FaceChoice::Largest => {}
+            FaceChoice::Central => faces.sort_by(|a, b| offset(a).total_cmp(&offset(b))),
+        }
     }
 }
 
@@ -154,15 +157,12 @@ impl Recognizer {
         let mut clock = Instant::now();
         let mut lap = |stage: usize| {
             let now = Instant::now();
-            timings.0[stage] = now - clock;
+            timings.0[stage] += now - clock;
             clock = now;
         };
         let picture = Picture::decode(encoded, &limits)?;
         lap(1);
-        let (face, faces) = self.find_face(&picture)?;
-        lap(2);
-        let points = self.landmarks.find(&picture, &face, thorough)?;
-        lap(3);
+        let (face, points, faces) = self.find_face(&picture, thorough, &mut lap)?;
         self.embedder.align(&picture, &points)?;
         lap(4);
         let template = self.embedder.embed(thorough)?;
@@ -175,13 +175,27 @@ impl Recognizer {
         })
     }
 
-    /// The face that counts and how many there are. Where the full frame shows none, the picture is
-    /// looked at once more, smaller.
-    fn find_face(&mut self, picture: &Picture) -> Result<(Face, usize), Refusal> {
+    /// The face that counts, its alignment points, and how many faces there are. Where the full
+    /// frame shows none, the picture is looked at once more, smaller.
+    ///
+    /// The landmark network has the last word on what is a face: where it sees none, the next
+    /// candidate is taken.
+    fn find_face(
+        &mut self,
+        picture: &Picture,
+        thorough: bool,
+        lap: &mut impl FnMut(usize),
+    ) -> Result<(Face, [Point; 5], usize), Refusal> {
         for pass in [Pass::FullFrame, Pass::Padded] {
-            let faces = self.detector.detect(picture, pass)?;
-            if let Some(face) = self.options.face.choose(&faces, picture) {
-                return Ok((face, faces.len()));
+            let mut faces = self.detector.detect(picture, pass)?;
+            self.options.face.sort(&mut faces, picture);
+            lap(2);
+            for face in faces.iter().take(MAX_CANDIDATES) {
+                let points = self.landmarks.find(picture, face, thorough)?;
+                lap(3);
+                if let Some(points) = points {
+                    return Ok((*face, points, faces.len()));
+                }
             }
         }
         Err(Refusal::NoFace {
