@@ -122,7 +122,7 @@ clean: ## remove what cargo built
 
 .PHONY: distclean
 distclean: clean ## also remove the runtime, its sources, the Python environments and the tools from the cache
-	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv}; do \
+	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv,models-{out,packages,venv}}; do \
 	  if [[ -e $$path ]]; then echo "removing $$path"; rm -rf "$$path"; fi; \
 	done
 	@if [[ -e '$(DATA)' ]]; then echo 'left alone: $(DATA), the data of `make run`'; fi
