@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::body::Fields;
 use super::error::ApiError;
+use super::fields::Fields;
 use super::router::AppState;
 
 pub async fn create(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
-use super::body::Fields;
 use super::error::ApiError;
+use super::fields::Fields;
 use super::router::AppState;
 use crate::engine::{Code, EnrolmentReport, Error, Item};
 

@@ -5,6 +5,7 @@ mod body;
 mod collection;
 mod error;
 mod face;
+mod fields;
 mod request_log;
 mod router;
 mod search;

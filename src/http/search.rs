@@ -4,8 +4,8 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::body::Fields;
 use super::error::ApiError;
+use super::fields::Fields;
 use super::router::AppState;
 
 pub async fn search(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
