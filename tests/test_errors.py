@@ -6,9 +6,10 @@ import socket
 import threading
 
 import pytest
+from requests.structures import CaseInsensitiveDict
 
 from contract import ENDPOINTS, MESSAGES, PREFIX, assert_error, documented_messages
-from daemon import Answer, read_answer
+from daemon import Answer, Daemon, read_answer
 from faces import NOT_A_PICTURE, OBAMA, portrait, scenery
 
 # Codes that no client can provoke from outside, and where they are proven instead.
@@ -260,23 +261,138 @@ def exchange(daemon, request: str) -> Answer:
         return read_answer(connection)
 
 
-def test_malformed_http_is_refused_and_the_connection_closed(daemon):
-    """Not HTTP at all: 400 or nothing, and the daemon goes on."""
-    for request in (
-        b"\x16\x03\x01\x02\x00\x01\x00",
-        b"HELO\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"GET\r\n\r\n",
-        b"\r\n" * 5,
-    ):
+def answers(connection: socket.socket) -> list[Answer]:
+    """All answers until the daemon closes."""
+    received = b""
+    while more := connection.recv(65536):
+        received += more
+    found = []
+    while received:
+        head, received = received.split(b"\r\n\r\n", 1)
+        status, *lines = head.decode().split("\r\n")
+        headers = CaseInsensitiveDict(line.split(": ", 1) for line in lines)
+        length = int(headers["Content-Length"])
+        found.append(Answer(int(status.split()[1]), headers, received[:length]))
+        received = received[length:]
+    return found
+
+
+def assert_refused(answer, status: int) -> None:
+    """The JSON error object, what to do about it and an id as with every answer; the connection ends."""
+    assert answer.http == answer["err_code"] == status, (answer.http, answer)
+    assert answer.content_type == "application/json"
+    assert answer["status"] == http.HTTPStatus(status).phrase.replace("Request-URI", "URI")
+    assert answer["detail"].strip()
+    assert answer.headers["X-Request-Id"]
+    assert answer.headers["Connection"] == "close"
+
+
+VERSION = f"GET {PREFIX}/version HTTP/1.1\r\nHost: x\r\n".encode()
+STATUS = f"POST {PREFIX}/collection/status HTTP/1.1\r\nHost: x\r\n".encode()
+NOT_HTTP = {
+    "TLS": (400, b"\x16\x03\x01\x02\x00\x01\x00"),
+    "another protocol": (400, b"HELO\r\n\r\n"),
+    "no path": (400, b"GET\r\n\r\n"),
+    "no version": (400, b"GET /\r\n\r\n"),
+    "an unknown version": (400, VERSION.replace(b"1.1", b"3.0") + b"\r\n"),
+    "HTTP 2": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
+    "a path beyond ASCII": (400, VERSION.replace(b"/version", b"/v\xe9rsion") + b"\r\n"),
+    "a NUL in the path": (400, VERSION.replace(b"/version", b"/v\x00rsion") + b"\r\n"),
+    "a NUL in a header's name": (400, VERSION + b"X-\x00: y\r\n\r\n"),
+    "a NUL in a header's value": (400, VERSION + b"X-Y: \x00\r\n\r\n"),
+    "a header without colon": (400, VERSION + b"nonsense\r\n\r\n"),
+    "two lengths": (400, STATUS + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+    "a negative length": (400, STATUS + b"Content-Length: -2\r\n\r\n{}"),
+    "an impossible length": (431, STATUS + b"Content-Length: 18446744073709551615\r\n\r\n{}"),
+    "an unknown encoding": (400, STATUS + b"Transfer-Encoding: nonsense\r\n\r\n{}"),
+    "chunks in HTTP 1.0": (400, STATUS.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    "a long path": (414, b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "many headers": (431, VERSION + b"X-Y: z\r\n" * 101 + b"\r\n"),
+    # More than the daemon reads before it refuses: what it leaves unread must not destroy the answer.
+    "a long header": (431, VERSION + b"X-Y: " + b"z" * 1_000_000 + b"\r\n\r\n"),
+}
+
+
+@provokes(400)
+@provokes(414)
+@provokes(431)
+@provokes(505)
+@pytest.mark.parametrize("status, request_", NOT_HTTP.values(), ids=NOT_HTTP.keys())
+def test_what_is_no_http_request_gets_the_error_object(daemon, status, request_):
+    """Alone and behind a good request, whose answer comes first; nothing more is read from that connection."""
+    for before in (0, 1, 2):
         with daemon.connect() as connection:
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-            received = b""
-            while more := connection.recv(65536):
-                received += more
-        assert received == b"" or received.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400", b"HTTP/1.1 505")), received
+            connection.sendall((VERSION + b"\r\n") * before + request_)
+            *good, refusal = answers(connection)
+        assert [answer["err_code"] for answer in good] == [0] * before
+        assert_refused(refusal, status)
     assert daemon.ask("/version")["err_code"] == 0
+
+
+@provokes(400)
+@pytest.mark.parametrize("head", [b"G", VERSION, VERSION + b"\r\nGET"], ids=["a letter", "a line", "after another"])
+def test_400_a_head_that_ends_early(daemon, head):
+    """The client closes its sending side in the middle of a head."""
+    with daemon.connect() as connection:
+        connection.sendall(head)
+        connection.shutdown(socket.SHUT_WR)
+        *_, refusal = answers(connection)
+    assert_refused(refusal, 400)
+
+
+@provokes(408)
+@pytest.mark.parametrize("head", [b"G", VERSION, VERSION + b"\r\nGET"], ids=["a letter", "a line", "after another"])
+def test_408_a_head_that_stops_coming(start_daemon, head):
+    """Also when it came together with a good request, whose answer comes first."""
+    daemon = start_daemon(config="[server]\nheader_timeout_s = 1\n")
+    with daemon.connect() as connection:
+        connection.sendall(head)
+        *good, refusal = answers(connection)
+    assert [answer["err_code"] for answer in good] == [0] * head.count(b"\r\n\r\n")
+    assert_refused(refusal, 408)
+
+
+@pytest.mark.parametrize("said", [b"", b"\r\n", VERSION + b"\r\n"], ids=["nothing", "a blank line", "a request"])
+def test_who_asks_nothing_more_is_not_refused(start_daemon, said):
+    """A connection that waits is closed without a word after the last answer."""
+    daemon = start_daemon(config="[server]\nheader_timeout_s = 1\n")
+    with daemon.connect() as connection:
+        connection.sendall(said)
+        assert [answer["err_code"] for answer in answers(connection)] == [0] * said.count(b"GET")
+
+
+@pytest.mark.parametrize("status, request_", NOT_HTTP.values(), ids=NOT_HTTP.keys())
+def test_at_the_door_too_what_is_no_request_gets_the_error_object(one_connection, status, request_):
+    """Where there is no place for another connection."""
+    with one_connection.connect() as connection:
+        connection.sendall(request_)
+        (refusal,) = answers(connection)
+    assert_refused(refusal, status)
+
+
+@pytest.fixture(scope="module")
+def one_connection(tmp_path_factory):
+    """A daemon whose only place is taken."""
+    config = "[server]\nmax_connections_per_ip = 1\nheader_timeout_s = 600\n"
+    daemon = Daemon(tmp_path_factory.mktemp("door"), config).start()
+    with daemon.connect() as only:
+        only.sendall(VERSION + b"\r\n")
+        assert only.recv(65536).startswith(b"HTTP/1.1 200")
+        yield daemon
+    daemon.stop()
+
+
+BROKEN_CHUNKS = [b"zz\r\n{}\r\n", b"fffffffffffffffffff\r\n{}", b"2\r\n{}}}}", b"-2\r\n{}\r\n"]
+
+
+@provokes(1011)
+@pytest.mark.parametrize("chunks", BROKEN_CHUNKS)
+def test_1011_broken_chunks(daemon, chunks):
+    """The head was good: the endpoint says what is wrong with the body."""
+    with daemon.connect() as connection:
+        connection.sendall(STATUS + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        (answer,) = answers(connection)
+    assert_error(answer, 1011)
 
 
 def test_the_messages_are_those_of_the_document():
@@ -289,6 +405,6 @@ def test_the_messages_are_those_of_the_document():
 
 def test_every_code_is_provoked_or_says_why_not():
     """A new code in the table needs a test here."""
-    everything = set(MESSAGES) | {404, 405, 408, 413, 429}
+    everything = set(MESSAGES) | {400, 404, 405, 408, 413, 414, 429, 431, 505}
     assert set(PROVOKED) | set(NOT_PROVOKED_HERE) == everything
     assert not set(PROVOKED) & set(NOT_PROVOKED_HERE)

@@ -11,6 +11,7 @@ mod router;
 mod search;
 mod server;
 mod system;
+mod wire;
 
 pub use server::{ServerOptions, run};
 

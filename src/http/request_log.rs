@@ -12,7 +12,7 @@ use tracing::Instrument;
 use super::answer::ErrCode;
 use super::server::Peer;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Characters of a path that are logged: no endpoint's is longer.
 const MAX_PATH: usize = 200;
@@ -75,7 +75,7 @@ fn is_plain(id: &str) -> bool {
 }
 
 /// Unique in this process and, by its random start, most likely beyond.
-fn new_id() -> String {
+pub(super) fn new_id() -> String {
     static START: std::sync::LazyLock<u64> =
         std::sync::LazyLock::new(|| uuid::Uuid::new_v4().as_u64_pair().0);
     static COUNT: AtomicU64 = AtomicU64::new(0);

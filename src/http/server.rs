@@ -13,15 +13,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 use super::body::BodyLimits;
 use super::error::ApiError;
 use super::router::{AppState, router};
+use super::wire::{self, Wire};
 use crate::engine::{Code, Engine, Error};
 
 /// Limits of the server.
@@ -70,7 +71,8 @@ pub async fn run(
             options.body_idle_timeout,
         ),
     });
-    let graceful = GracefulShutdown::new();
+    // A connection holds its receiver until it has ended.
+    let (stop, _) = watch::channel(());
     let connections = Connections::default();
     let refusals = Connections::default();
     let mut refused = Quieted::default();
@@ -90,7 +92,14 @@ pub async fn run(
         };
         let ip = peer.ip().to_canonical();
         match connections.admit(ip, options.max_connections, options.max_connections_per_ip) {
-            Ok(admitted) => serve(stream, peer, app.clone(), &options, &graceful, admitted),
+            Ok(admitted) => serve(
+                stream,
+                peer,
+                app.clone(),
+                &options,
+                stop.subscribe(),
+                admitted,
+            ),
             Err(refusal) => {
                 if let Some(unsaid) = refused.say() {
                     tracing::warn!(%peer, unsaid, "connection refused: {refusal:?}");
@@ -103,8 +112,10 @@ pub async fn run(
     }
     drop(listener);
     tracing::info!("stopping: {} connections are open", connections.count());
+    // Without receivers nobody is left to be told.
+    let _ = stop.send(());
     tokio::select! {
-        () = graceful.shutdown() => {}
+        () = stop.closed() => {}
         () = tokio::time::sleep(options.drain_timeout) => {
             tracing::warn!("requests still running after {:?} are cut off", options.drain_timeout);
         }
@@ -117,7 +128,7 @@ fn serve(
     peer: SocketAddr,
     app: Router,
     options: &ServerOptions,
-    graceful: &GracefulShutdown,
+    mut stop: watch::Receiver<()>,
     admitted: Admitted,
 ) {
     // Answers are small and complete: waiting for more to send only delays them.
@@ -131,17 +142,22 @@ fn serve(
     stream.set_write_timeout(Some(options.write_timeout));
     // A client that closes is gone: what it asked for and was not yet done is given up, and its
     // place in the queue is free. (`half_close` would keep working for it.)
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_timeout)
-        .max_headers(100)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let connection = graceful.watch(connection);
+    let connection = wire::http1(options.header_timeout)
+        .serve_connection(TokioIo::new(Wire::new(Box::pin(stream))), service);
     tokio::spawn(async move {
-        if let Err(e) = connection.await {
-            tracing::debug!(%peer, "connection ended: {e}");
+        let stopped = async {
+            let _ = stop.changed().await;
+        };
+        let mut ended = wire::serve(connection, stopped).await;
+        match (ended.explain().await, &ended.result) {
+            (Some((status, err_code, id)), Err(e)) => {
+                let status = status.as_u16();
+                tracing::info!(%peer, id, status, err_code, "no valid request: {e}");
+            }
+            (_, Err(e)) => tracing::debug!(%peer, "connection ended: {e}"),
+            (_, Ok(())) => {}
         }
-        drop(admitted);
+        drop((ended, stop, admitted));
     });
 }
 
@@ -196,10 +212,17 @@ fn refuse(stream: TcpStream, refusal: Refusal, admitted: Admitted) {
         let service = service_fn(move |_: hyper::Request<Incoming>| async move {
             Ok::<_, std::convert::Infallible>(refusal.response())
         });
-        let connection = hyper::server::conn::http1::Builder::new()
+        let connection = wire::http1(REFUSAL_TIMEOUT)
             .keep_alive(false)
-            .serve_connection(TokioIo::new(stream), service);
-        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, connection).await;
+            .serve_connection(TokioIo::new(Wire::new(stream)), service);
+        let farewell = async {
+            let mut ended = wire::serve(connection, std::future::pending()).await;
+            if ended.explain().await.is_none() && ended.result.is_ok() {
+                // The refusal does not look at the body: it may still be coming.
+                ended.linger().await;
+            }
+        };
+        let _ = tokio::time::timeout(2 * REFUSAL_TIMEOUT, farewell).await;
         drop(admitted);
     });
 }
