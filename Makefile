@@ -14,6 +14,10 @@ CARGO ?= cargo
 # The developer's key licenses a daemon for its own device. A release is built without it.
 FEATURES ?= development-key
 
+# How long generations and journals are fuzzed: `make fuzz`, and `make soak`, which keeps the inputs that it found in the cache.
+FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
+
 export JOBS
 ifneq ($(JOBS),)
 export CARGO_BUILD_JOBS := $(JOBS)
@@ -67,6 +71,8 @@ test: ## everything that must be green: lint, tests, black-box tests, documentat
 	  'Rust tests' '$(MAKE) test-rust' \
 	  'documentation tests' '$(MAKE) test-doc' \
 	  'black-box tests' '$(MAKE) test-api' \
+	  'unsafe code under a sanitizer' '$(MAKE) test-unsafe' \
+	  'fuzzing, one minute' '$(MAKE) fuzz' \
 	  'documentation' '$(MAKE) doc'
 
 .PHONY: test-rust
@@ -82,6 +88,25 @@ test-doc: setup ## the examples in the documentation
 test-api: build ## black-box tests of the built daemon; PYTEST="-k search" picks some
 	@python=$$(cross/venv.sh tests/requirements.txt); \
 	RECOCOMP_BIN="$${RECOCOMP_BIN:-$$(realpath '$(binary)')}" "$$python" -m pytest tests $(PYTEST)
+
+.PHONY: test-encrypted-data
+test-encrypted-data: build ## the encrypted data partition of the guide in a virtual machine (amd64; minutes; not part of test)
+	@RECOCOMP_BIN="$$(realpath '$(binary)')" tests/encrypted_data/run.sh
+
+.PHONY: test-unsafe
+test-unsafe: ## the gallery's unit tests under AddressSanitizer
+	@fuzz/test.sh
+
+.PHONY: fuzz
+fuzz: ## arbitrary generations and journals for the gallery, under AddressSanitizer; FUZZ_SECONDS=60
+	@fuzz/run.sh '$(FUZZ_SECONDS)'
+
+.PHONY: soak
+soak: build ## hours of the same chance: 3,000 kills, long crash tests, 10 minutes of fuzzing each kind
+	@cross/lib/in_steps.sh \
+	  'long crash tests' "RECOCOMP_TEST_SEEDS=$${RECOCOMP_TEST_SEEDS:-2000} $(CARGO) test $(flags) --lib -- --ignored a_long_search" \
+	  '3,000 kills' "RECOCOMP_KILLS=$${RECOCOMP_KILLS:-3000} $(MAKE) test-api PYTEST='-s -k kills_one_after_the_other'" \
+	  'fuzzing' "FUZZ_CORPUS='$(cache)/fuzz-corpus' fuzz/run.sh $(SOAK_SECONDS)"
 
 .PHONY: lint
 lint: setup check-format check-clippy ## format and clippy, without changing anything
@@ -111,6 +136,10 @@ audit: ## licences and origin of every crate (the first time this compiles cargo
 	fi; \
 	"$$deny/bin/cargo-deny" --features=$(FEATURES) check licenses bans sources
 
+.PHONY: bench-peers
+bench-peers: build ## search speed beside faiss and usearch, on the same vectors (minutes)
+	@RECOCOMP_BIN='$(binary)' benches/peers.sh
+
 .PHONY: models
 models: ## make the networks in models/ again from their sources
 	@models/build/build.sh
@@ -118,11 +147,12 @@ models: ## make the networks in models/ again from their sources
 .PHONY: clean
 clean: ## remove what cargo built
 	@$(CARGO) clean
+	@rm -rf fuzz/target
 	@rm -rf tests/.pytest_cache tests/__pycache__
 
 .PHONY: distclean
 distclean: clean ## also remove the runtime, its sources, the Python environments and the tools from the cache
-	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv,models-{out,packages,venv}}; do \
+	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv,encrypted-data,fuzz-corpus,models-{out,packages,venv}}; do \
 	  if [[ -e $$path ]]; then echo "removing $$path"; rm -rf "$$path"; fi; \
 	done
 	@if [[ -e '$(DATA)' ]]; then echo 'left alone: $(DATA), the data of `make run`'; fi

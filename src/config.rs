@@ -64,12 +64,21 @@ impl Default for Server {
 pub struct Storage {
     /// Folder of everything the daemon keeps.
     pub data: PathBuf,
+    /// Whether journals are sealed with a key of this device.
+    pub seal: bool,
+    /// How many MiB a second the compaction in the background writes.
+    pub compaction_mib_per_second: u64,
+    /// Most threads of one search; 0: as many as there are cores.
+    pub search_threads: usize,
 }
 
 impl Default for Storage {
     fn default() -> Self {
         Storage {
             data: PathBuf::from("/var/lib/recocomp"),
+            seal: true,
+            compaction_mib_per_second: 5,
+            search_threads: 0,
         }
     }
 }
@@ -226,6 +235,12 @@ impl Config {
                 "`recognition.workers` and `recognition.threads` must be at most 64".into(),
             );
         }
+        if !(1..=10_000).contains(&self.storage.compaction_mib_per_second) {
+            return Err("`storage.compaction_mib_per_second` must be 1 to 10000".into());
+        }
+        if self.storage.search_threads > 64 {
+            return Err("`storage.search_threads` must be at most 64".into());
+        }
         if !(0.01..=1000.0).contains(&self.limits.max_picture_megapixels) {
             return Err("`limits.max_picture_megapixels` must be 0.01 to 1000".into());
         }
@@ -237,12 +252,28 @@ impl Config {
 
     pub fn engine_options(&self) -> EngineOptions {
         EngineOptions {
-            gallery: self.storage.data.join("gallery"),
+            gallery: self.gallery_directory(),
+            seal: self.storage.seal,
+            compaction_bytes_per_second: self.storage.compaction_mib_per_second << 20,
+            search_threads: self.search_threads(),
             models: self.model_paths(),
             recognizer: self.recognizer_options(),
             workers: self.workers(),
             queue: self.limits.queue,
             max_batch: self.limits.max_batch,
+        }
+    }
+
+    /// Folder of the collections.
+    pub fn gallery_directory(&self) -> PathBuf {
+        self.storage.data.join("gallery")
+    }
+
+    /// Most threads of one search.
+    pub fn search_threads(&self) -> usize {
+        match self.storage.search_threads {
+            0 => cores(),
+            threads => threads,
         }
     }
 

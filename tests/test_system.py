@@ -3,9 +3,11 @@
 import re
 
 import pytest
+import requests
 
-from contract import ENDPOINTS, assert_error
+from contract import ENDPOINTS, PREFIX, assert_error
 from daemon import run
+from faces import OBAMA, portrait
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -76,3 +78,29 @@ def test_answers_are_json(daemon):
     ):
         assert answer.http == 200
         assert answer.content_type.startswith("application/json")
+
+
+def test_metrics_count_people_and_damage(start_daemon):
+    """Monitoring sees how many people are enrolled, and that a file was damaged, without learning who anybody is."""
+    daemon = start_daemon()
+    daemon.ask("/create/collection", collection_name="face_col")
+    assert daemon.insert("face_col", ("obama", portrait(OBAMA)))["success_num"] == 1
+    before = metrics(daemon)
+    assert (before["recocomp_people"], before["recocomp_features"]) == (1, 1)
+    assert before["recocomp_gallery_commits_total"] >= before["recocomp_gallery_commit_syncs_total"] == 1
+    assert before["recocomp_gallery_damage_total"] == 0
+    daemon.stop()
+    (journal,) = (daemon.data / "gallery").rglob("journal-*")
+    content = bytearray(journal.read_bytes())
+    content[len(content) // 2] ^= 1
+    journal.write_bytes(content)
+    daemon.start()
+    assert metrics(daemon)["recocomp_gallery_damage_total"] >= 1
+
+
+def metrics(daemon) -> dict[str, float]:
+    answer = requests.get(daemon.url("").removesuffix(PREFIX) + "/metrics", timeout=10)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    samples = [line.split(" ") for line in answer.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in samples}

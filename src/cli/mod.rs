@@ -1,11 +1,23 @@
 //! The command line: one file a verb.
 
+mod backup;
+mod backup_key;
 mod bench;
+mod check;
+mod collection;
+mod data;
+mod device_id;
 mod enroll;
+mod inventory;
+mod license;
+mod restore;
+mod secret;
 mod serve;
+mod upgrade;
 mod version;
 
 use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +35,16 @@ enum Verb {
     Serve(serve::Arguments),
     Enroll(enroll::Arguments),
     #[command(subcommand)]
+    Collection(collection::Verb),
+    Check(check::Arguments),
+    DeviceId(device_id::Arguments),
+    #[command(subcommand)]
+    License(license::Verb),
+    Backup(backup::Arguments),
+    BackupKey(backup_key::Arguments),
+    Restore(restore::Arguments),
+    Upgrade(upgrade::Arguments),
+    #[command(subcommand)]
     Bench(bench::Verb),
     /// Print the version and the models inside
     Version,
@@ -36,6 +58,14 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Serve(arguments) => serve::run(arguments),
         Verb::Enroll(arguments) => enroll::run(arguments),
+        Verb::Collection(verb) => collection::run(&verb),
+        Verb::Check(arguments) => Ok(check::run(&arguments)),
+        Verb::DeviceId(arguments) => device_id::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Verb::License(verb) => license::run(&verb),
+        Verb::Backup(arguments) => backup::run(&arguments),
+        Verb::BackupKey(arguments) => backup_key::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Restore(arguments) => restore::run(&arguments),
+        Verb::Upgrade(arguments) => upgrade::run(&arguments),
         Verb::Bench(verb) => bench::run(verb).map(|()| ExitCode::SUCCESS),
         Verb::Version => version::run().map(|()| ExitCode::SUCCESS),
     };
@@ -43,6 +73,14 @@ pub fn run() -> ExitCode {
         eprintln!("recocomp: {e}");
         ExitCode::FAILURE
     })
+}
+
+/// Prints a text of many lines. Whoever reads it may stop early, as `head` does.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
 }
 
 /// A failure with what was being done.

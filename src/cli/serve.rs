@@ -49,7 +49,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         config.storage.data = data;
     }
     inference::bound_allocator();
-    let license = license(arguments.development)?;
+    let license = license(arguments.development, &config.storage.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // It only moves bytes; recognition has threads of its own.
         .worker_threads(2)
@@ -173,17 +173,17 @@ fn announce(address: SocketAddr) {
 }
 
 #[cfg(feature = "development-key")]
-fn license(development: bool) -> Result<License, Failure> {
+fn license(development: bool, data: &Path) -> Result<License, Failure> {
     Ok(match development {
         true => License::development(),
-        false => License::none(),
+        false => License::watch(data),
     })
 }
 
 #[cfg(not(feature = "development-key"))]
-fn license(development: bool) -> Result<License, Failure> {
+fn license(development: bool, data: &Path) -> Result<License, Failure> {
     match development {
         true => Err("--development is for development builds, this is a release".into()),
-        false => Ok(License::none()),
+        false => Ok(License::watch(data)),
     }
 }

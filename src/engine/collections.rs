@@ -19,12 +19,16 @@ impl Engine {
     /// Makes an empty collection.
     ///
     /// # Errors
-    /// 1003, 1004, 1002, 1001.
+    /// 1003, 1004, 1002, 1012, 1001.
     pub async fn create_collection(&self, name: String) -> Result<(), Error> {
         check_collection_name(&name)?;
-        self.with_gallery(move |gallery| gallery.create(&name))
-            .await
-            .map_err(by_name)
+        let promise = self.promise_collection(&name)?;
+        self.with_gallery(move |gallery| {
+            let _promise = promise;
+            gallery.create(&name)
+        })
+        .await
+        .map_err(by_name)
     }
 
     /// Removes every face of a collection.

@@ -85,7 +85,7 @@ impl Engine {
     /// Adds faces. Items are taken in order; what is stored is one atomic commit, durable on return.
     ///
     /// # Errors
-    /// 1003, 1006, 1011, 1014, 1001. Pictures that were refused are no error but in the report.
+    /// 1003, 1006, 1011, 1012, 1014, 1001. Pictures that were refused are no error but in the report.
     pub async fn insert(
         &self,
         collection: String,
@@ -94,8 +94,14 @@ impl Engine {
         self.check_batch(&collection, &items)?;
         let items = items.into_iter().enumerate().collect();
         let (mut report, templates) = self.recognize_batch(items).await?;
+        // Only now: a picture without a face takes nobody's place.
+        let targets = templates.iter().map(|(target, _)| target.as_str());
+        let promise = self.promise_people(&collection, targets)?;
         let stored = self
-            .with_gallery(move |gallery| gallery.insert(&collection, templates))
+            .with_gallery(move |gallery| {
+                let _promise = promise;
+                gallery.insert(&collection, templates)
+            })
             .await?;
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;

@@ -4,11 +4,14 @@ mod collections;
 mod enrolment;
 mod error;
 mod identification;
+mod licensing;
+mod metrics;
 mod names;
 
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
 pub use identification::{Identification, Match, Verification};
+pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id};
 
 use std::path::PathBuf;
@@ -16,9 +19,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::gallery::{self, Gallery, GalleryError};
+use crate::gallery::{self, Gallery, GalleryError, Keeper};
 use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool, ScoreCurve};
 use crate::license::License;
+use crate::license::device::DeviceIdentity;
 use crate::recognition::{Purpose, Recognition, Recognizer, RecognizerOptions, Refusal};
 
 /// How an [`Engine`] is built.
@@ -26,6 +30,12 @@ use crate::recognition::{Purpose, Recognition, Recognizer, RecognizerOptions, Re
 pub struct EngineOptions {
     /// Folder of the collections; made if missing.
     pub gallery: PathBuf,
+    /// Whether journals are sealed with a key of this device.
+    pub seal: bool,
+    /// How fast the gallery is compacted in the background.
+    pub compaction_bytes_per_second: u64,
+    /// Most threads of one search.
+    pub search_threads: usize,
     pub models: ModelPaths,
     pub recognizer: RecognizerOptions,
     /// Threads that recognise, each with its own networks.
@@ -62,7 +72,10 @@ impl StartError {
 pub struct Engine {
     recognizers: Pool<Recognizer>,
     gallery: Arc<Gallery>,
+    /// Compacts and scrubs as long as there is an engine.
+    _keeper: Keeper,
     license: License,
+    promised: licensing::Promised,
     score: ScoreCurve,
     max_batch: usize,
 }
@@ -79,9 +92,17 @@ impl Engine {
             &options.gallery,
             gallery::Options {
                 template_space: models.template_space.clone(),
+                sealed_to: options.seal.then(DeviceIdentity::read),
+                compaction_bytes_per_second: options.compaction_bytes_per_second,
+                search_threads: options.search_threads,
                 ..gallery::Options::default()
             },
         )?;
+        if let Some(newest) = gallery.list().iter().map(|c| c.updated).max() {
+            license.saw_commit(newest);
+        }
+        let gallery = Arc::new(gallery);
+        let keeper = Keeper::start(gallery.clone())?;
         let score = models.score;
         let recognizer = options.recognizer;
         let recognizers = Pool::start::<StartError, _>(
@@ -91,8 +112,10 @@ impl Engine {
         )?;
         Ok(Engine {
             recognizers,
-            gallery: Arc::new(gallery),
+            gallery,
+            _keeper: keeper,
             license,
+            promised: licensing::Promised::default(),
             score,
             max_batch: options.max_batch,
         })

@@ -2,9 +2,57 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::operation::Feature;
+use super::operation::{Feature, Operation};
 use super::people::People;
 use super::template::Template;
+
+/// The people as they will be once the changes that are written together with this one are stored.
+pub(super) struct Ahead<'a> {
+    people: &'a People,
+    /// Features of the targets that those changes touch.
+    touched: HashMap<String, usize>,
+}
+
+impl<'a> Ahead<'a> {
+    pub fn of(people: &'a People) -> Ahead<'a> {
+        Ahead {
+            people,
+            touched: HashMap::new(),
+        }
+    }
+
+    /// Takes one more change for done.
+    pub fn follow(&mut self, operation: &Operation) {
+        match operation {
+            Operation::Begin(_) => {}
+            Operation::Insert { features, .. } => self.count(features),
+            Operation::Replace { features, .. } => {
+                for feature in features {
+                    self.touched.insert(feature.target.clone(), 0);
+                }
+                self.count(features);
+            }
+            Operation::Remove { target, .. } => {
+                self.touched.insert(target.clone(), 0);
+            }
+        }
+    }
+
+    pub fn contains(&self, target: &str) -> bool {
+        self.features_of(target) > 0
+    }
+
+    fn features_of(&self, target: &str) -> usize {
+        (self.touched.get(target).copied()).unwrap_or_else(|| self.people.features_of(target))
+    }
+
+    fn count(&mut self, features: &[Feature]) {
+        for feature in features {
+            let now = self.features_of(&feature.target) + 1;
+            self.touched.insert(feature.target.clone(), now);
+        }
+    }
+}
 
 /// What an insert did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +75,7 @@ pub struct UpdateReport {
 }
 
 pub(super) fn plan_insert(
-    people: &People,
+    people: &Ahead,
     items: Vec<(String, Template)>,
     limit: usize,
 ) -> (Vec<Feature>, InsertReport) {
@@ -51,7 +99,7 @@ pub(super) fn plan_insert(
 }
 
 pub(super) fn plan_update(
-    people: &People,
+    people: &Ahead,
     items: Vec<(String, Template)>,
     limit: usize,
 ) -> (Vec<Feature>, UpdateReport) {

@@ -1,25 +1,30 @@
 //! One collection: the rules of its operations, and the order of storage first, memory second.
 //!
-//! Locks: `writer` is held through a whole change, disk writes included; `state` is taken for writing only after the storage has
-//! the change, for the time that it takes to apply it in memory. Searches take `state` for reading only, so none ever waits for
-//! the storage. `writer` is always taken before `state`.
+//! Locks, taken in this order: `tending` by whoever writes files anew or takes them away, for as long as that lasts; `writer` by
+//! whoever appends, disk writes included; `state` for writing only after the storage has the change, for the time that it takes to
+//! apply it in memory. Searches take `state` for reading, long enough to note what they will read, so none ever waits for the
+//! storage.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::SystemTime;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
-use super::batch::{InsertReport, UpdateReport, plan_insert, plan_update};
-use super::clock::{now, system_time};
+use super::clock::system_time;
+use super::commit::Queue;
 use super::error::{GalleryError, Warning, WhileDoing};
-use super::files;
-use super::journal::{AppendError, Journal, StagedJournal};
-use super::operation::{Identity, Operation};
+use super::files::Home;
+use super::gallery::Options;
+use super::generation::{Pace, generation_name, write_generation};
+use super::journal::{Journal, publish_journal, stage_journal, staged_name};
+use super::metrics::Metrics;
+use super::operation::Identity;
 use super::people::{Hit, People};
-use super::recovery::{next_journal, recover, remove_older_journals, remove_quarantine};
-use super::template::Template;
-use super::waste::Waste;
+use super::recovery::{Recovered, recover};
+use super::scan::SharedPass;
+use super::template::{RowBits, Template};
 
 /// A collection as `/collection/status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,83 +45,113 @@ pub struct CollectionStatus {
 }
 
 pub(super) struct Collection {
-    directory: PathBuf,
-    uuid: Uuid,
-    name: String,
-    created: u64,
+    pub(super) home: Home,
+    pub(super) name: String,
+    pub(super) created: u64,
+    /// The template space of the running model.
+    pub(super) space: String,
+    pub(super) metrics: Arc<Metrics>,
+    /// Held while files are written anew or removed.
+    pub(super) tending: Mutex<()>,
+    /// When the background last failed to write a generation.
+    pub(super) last_failure: Mutex<Option<Instant>>,
+    /// Asks whoever holds `tending` in the background to stop.
+    pub(super) hurry: AtomicBool,
+    pub(super) queue: Queue,
     writer: Mutex<Writer>,
     state: RwLock<State>,
+    pass: SharedPass,
 }
 
-enum Writer {
+pub(super) enum Writer {
     Ready(Journal),
+    /// What the journal holds is not known any more. A new generation with a new journal puts that right; one is tried from
+    /// time to time.
+    Suspended {
+        highest: u64,
+        retry_at: Instant,
+    },
     /// The reason is in the state, where it can be read without waiting for a writer.
     ReadOnly,
     Deleted,
 }
 
-struct State {
-    people: People,
-    template_space: String,
+pub(super) struct State {
+    pub people: People,
+    pub template_space: String,
     /// Milliseconds since 1970 UTC.
-    updated: u64,
+    pub updated: u64,
+    /// Feature rows in all files, the dead ones included.
+    pub rows: u64,
+    /// A compaction was begun and not finished: there are journals behind the one in use.
+    pub unfinished: bool,
     /// Why the collection accepts no changes, if it does not.
-    read_only: Option<String>,
-    warnings: Vec<Warning>,
+    pub trouble: Option<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Collection {
-    /// Writes the files of a new, empty collection into `directory`, which becomes one collection's directory by its rename.
-    pub fn write_new(
-        directory: &Path,
-        uuid: Uuid,
-        name: &str,
-        template_space: &str,
+    /// Writes the files of a new, empty collection into `home`, whose directory exists and becomes the collection's by its rename.
+    pub fn write_new(home: &Home, identity: &Identity) -> Result<(), GalleryError> {
+        let journal = stage_journal(home, 1, identity, false)?;
+        publish_journal(home, journal.number())
+    }
+
+    /// As [`Collection::write_new`], with people in it from the start.
+    pub fn write_with(
+        home: &Home,
+        identity: &Identity,
+        people: &[(&str, &[RowBits])],
     ) -> Result<(), GalleryError> {
-        files::create_private_directory(directory)
-            .while_doing("creating a collection's directory", directory)?;
-        let now = now();
-        let identity = Identity {
-            collection: uuid.into_bytes(),
-            name: name.to_owned(),
-            template_space: template_space.to_owned(),
-            created: now,
-            updated: now,
-        };
-        StagedJournal::write(directory, 1, identity, std::iter::empty())?.publish()?;
-        Ok(())
+        let journal = stage_journal(home, 1, identity, true)?;
+        publish_journal(home, journal.number())?;
+        let name = generation_name(1);
+        let staged = staged_name(&name);
+        let file = home.create(&staged)?;
+        let never = AtomicBool::new(false);
+        write_generation(&file, 1, identity.clone(), people, Pace::AtOnce, &never)
+            .while_doing("writing a generation", &home.path(&staged))?;
+        home.publish(&staged, &name)
     }
 
     /// Reads the collection back and puts right what was interrupted. An error leaves the directory untouched.
-    pub fn open(directory: &Path, uuid: Uuid) -> Result<Collection, GalleryError> {
-        let recovered = recover(directory, uuid)?;
-        let replay = recovered.replay;
-        let (writer, read_only) = match recovered.journal {
-            Ok(journal) => (Writer::Ready(journal), None),
-            Err(reason) => (Writer::ReadOnly, Some(reason)),
-        };
-        Ok(Collection {
-            directory: directory.to_owned(),
-            uuid,
-            name: replay.identity.name,
-            created: replay.identity.created,
+    pub fn open(
+        home: Home,
+        options: &Options,
+        metrics: Arc<Metrics>,
+    ) -> Result<Collection, GalleryError> {
+        let recovered = recover(&home, Vec::new())?;
+        let rewrite = recovered.rewrite && recovered.read_only.is_none();
+        let name = recovered.identity.name.clone();
+        let created = recovered.identity.created;
+        let (writer, state) = take_up(recovered, &name);
+        metrics.damage_found(state.warnings.len());
+        let collection = Collection {
+            home,
+            name,
+            created,
+            space: options.template_space.clone(),
+            metrics,
+            tending: Mutex::new(()),
+            last_failure: Mutex::new(None),
+            hurry: AtomicBool::new(false),
+            queue: Queue::default(),
             writer: Mutex::new(writer),
-            state: RwLock::new(State {
-                people: replay.people,
-                template_space: replay.identity.template_space,
-                updated: replay.updated,
-                read_only,
-                warnings: recovered.warnings,
-            }),
-        })
+            state: RwLock::new(state),
+            pass: SharedPass::new(options.search_threads),
+        };
+        if rewrite && let Err(error) = collection.compact_now() {
+            tracing::error!(collection = collection.name, %error, "damage could not be put right yet");
+        }
+        Ok(collection)
     }
 
     pub fn directory(&self) -> &Path {
-        &self.directory
+        &self.home.directory
     }
 
     pub fn uuid(&self) -> Uuid {
-        self.uuid
+        self.home.collection
     }
 
     pub fn name(&self) -> &str {
@@ -126,7 +161,7 @@ impl Collection {
     pub fn status(&self) -> CollectionStatus {
         let state = self.read();
         let mut sentences: Vec<&str> = state.warnings.iter().map(|w| w.what.as_str()).collect();
-        sentences.extend(state.read_only.as_deref());
+        sentences.extend(state.trouble.as_deref());
         CollectionStatus {
             name: self.name.clone(),
             created: system_time(self.created),
@@ -140,10 +175,10 @@ impl Collection {
     pub fn warnings(&self) -> Vec<Warning> {
         let state = self.read();
         let mut warnings = state.warnings.clone();
-        warnings.extend(state.read_only.as_ref().map(|reason| Warning {
-            directory: self.directory.clone(),
+        warnings.extend(state.trouble.as_ref().map(|reason| Warning {
+            directory: self.home.directory.clone(),
             collection: Some(self.name.clone()),
-            what: format!("the collection accepts no changes until restart: {reason}"),
+            what: format!("the collection accepts no changes at the moment: {reason}"),
             quarantined: None,
         }));
         warnings
@@ -153,271 +188,146 @@ impl Collection {
         self.read().people.contains(target)
     }
 
-    pub fn search(
-        &self,
-        probe: &Template,
-        top_k: usize,
-        space: &str,
-    ) -> Result<Vec<Hit>, GalleryError> {
+    pub fn search(&self, probe: &Template, top_k: usize) -> Result<Vec<Hit>, GalleryError> {
+        self.check_space(&self.read())?;
+        let mut healed = false;
+        loop {
+            let answer = self
+                .pass
+                .search(|| self.read().people.parts(), probe.row(), top_k);
+            match answer.found {
+                Ok(found) => {
+                    return Ok(found
+                        .into_iter()
+                        .map(|found| Hit {
+                            target: answer.parts[found.part]
+                                .segment
+                                .target(found.person)
+                                .to_owned(),
+                            cosine: found.cosine,
+                        })
+                        .collect());
+                }
+                Err(_) if healed => return Err(self.damaged()),
+                Err(_) => {
+                    self.heal()?;
+                    healed = true;
+                }
+            }
+        }
+    }
+
+    pub(super) fn identity(&self) -> Identity {
         let state = self.read();
-        self.check_space(&state, space)?;
-        Ok(state.people.search(probe, top_k))
-    }
-
-    pub fn insert(
-        &self,
-        items: Vec<(String, Template)>,
-        limit: usize,
-        space: &str,
-    ) -> Result<InsertReport, GalleryError> {
-        let mut writer = self.lock_writer();
-        self.journal(&mut writer)?;
-        let (features, report) = {
-            let state = self.read();
-            self.check_space(&state, space)?;
-            plan_insert(&state.people, items, limit)
-        };
-        if !features.is_empty() {
-            let at = now();
-            self.commit(&mut writer, &Operation::Insert { at, features })?;
-        }
-        Ok(report)
-    }
-
-    pub fn update(
-        &self,
-        items: Vec<(String, Template)>,
-        limit: usize,
-        space: &str,
-    ) -> Result<UpdateReport, GalleryError> {
-        let mut writer = self.lock_writer();
-        self.journal(&mut writer)?;
-        let (features, report) = {
-            let state = self.read();
-            self.check_space(&state, space)?;
-            plan_update(&state.people, items, limit)
-        };
-        if !features.is_empty() {
-            let at = now();
-            self.commit(&mut writer, &Operation::Replace { at, features })?;
-            self.erase_if(&mut writer, Waste::goes_with_an_update);
-        }
-        Ok(report)
-    }
-
-    /// Needs no comparing, so it works in every template space: a person's data can always be erased.
-    pub fn remove_target(&self, target: &str) -> Result<(), GalleryError> {
-        let mut writer = self.lock_writer();
-        self.journal(&mut writer)?;
-        if !self.contains_target(target) {
-            return Err(GalleryError::UnknownTarget {
-                collection: self.name.clone(),
-                target: target.to_owned(),
-            });
-        }
-        let (at, target) = (now(), target.to_owned());
-        self.commit(&mut writer, &Operation::Remove { at, target })?;
-        self.erase_if(&mut writer, Waste::goes_with_a_removal);
-        Ok(())
-    }
-
-    /// Takes everyone out and erases the journal and the quarantine. The empty collection belongs to `space` from now on.
-    pub fn clear(&self, space: &str) -> Result<(), GalleryError> {
-        let mut writer = self.lock_writer();
-        let number = self.journal(&mut writer)?.number();
-        let identity = Identity {
-            collection: self.uuid.into_bytes(),
+        Identity {
+            collection: self.home.collection.into_bytes(),
             name: self.name.clone(),
-            template_space: space.to_owned(),
+            template_space: state.template_space.clone(),
             created: self.created,
-            updated: now(),
-        };
-        let updated = identity.updated;
-        let staged = next_journal(&self.directory, number, identity, std::iter::empty())?;
-        let current = self.switch_to(&mut writer, staged)?;
-        {
-            let mut state = self.write();
-            state.people = People::default();
-            state.template_space = space.to_owned();
-            state.updated = updated;
-            state.warnings.clear();
-        }
-        // An error says that the vectors are still on the disk; the next clear tries again.
-        remove_older_journals(&self.directory, current)?;
-        remove_quarantine(&self.directory)
-    }
-
-    /// Rewrites the journal if it holds features that nobody has any more. Says whether it did.
-    pub fn erase_removed(&self) -> Result<bool, GalleryError> {
-        let mut writer = self.lock_writer();
-        match &*writer {
-            Writer::Ready(journal) if self.waste(journal).dead_rows > 0 => {}
-            Writer::Ready(journal) => {
-                remove_older_journals(&self.directory, journal.number())?;
-                return Ok(false);
-            }
-            Writer::ReadOnly | Writer::Deleted => return Ok(false),
-        }
-        self.rewrite(&mut writer).map(|()| true)
-    }
-
-    /// Ends the life of the collection: waits for a running change, calls `take_away`, and if that succeeds refuses every later
-    /// change. Searches that hold the collection finish with the people they see.
-    pub fn retire(
-        &self,
-        take_away: impl FnOnce() -> Result<(), GalleryError>,
-    ) -> Result<(), GalleryError> {
-        let mut writer = self.lock_writer();
-        if matches!(*writer, Writer::Deleted) {
-            return Err(self.unknown());
-        }
-        take_away()?;
-        *writer = Writer::Deleted;
-        Ok(())
-    }
-
-    /// Storage first, memory second: what is searched was durable before, and what failed was never searched.
-    fn commit(&self, writer: &mut Writer, operation: &Operation) -> Result<(), GalleryError> {
-        if self.journal(writer)?.is_full() {
-            self.rewrite(writer)?;
-        }
-        match self.journal(writer)?.append(operation) {
-            Ok(()) => {
-                let mut state = self.write();
-                state.people.apply(operation);
-                state.updated = operation.at();
-                Ok(())
-            }
-            Err(AppendError::Undone(error)) => Err(error),
-            Err(AppendError::Unsure(error)) => {
-                self.turn_read_only(writer, &error);
-                Err(error)
-            }
+            updated: state.updated,
         }
     }
 
-    /// The change that made the waste is stored already, so a failure is reported and tried again later, not returned.
-    fn erase_if(&self, writer: &mut Writer, worth_it: impl Fn(&Waste) -> bool) {
-        let waste = match &*writer {
-            Writer::Ready(journal) => self.waste(journal),
-            Writer::ReadOnly | Writer::Deleted => return,
-        };
-        if worth_it(&waste)
-            && let Err(error) = self.rewrite(writer)
-        {
-            tracing::error!(collection = self.name, %error, "removed features are not erased from the disk yet");
-        }
-    }
-
-    fn waste(&self, journal: &Journal) -> Waste {
-        let live = self.read().people.feature_num() as u64;
-        Waste {
-            dead_rows: journal.rows().saturating_sub(live),
-            rows: journal.rows(),
-            journal_bytes: journal.length(),
-        }
-    }
-
-    /// Writes the journal anew with the living only and erases the old one.
-    fn rewrite(&self, writer: &mut Writer) -> Result<(), GalleryError> {
-        let number = self.journal(writer)?.number();
-        let staged = {
-            // Held through disk writes, yet nobody waits: other readers share it, and whoever writes it holds `writer` first.
-            let state = self.read();
-            let identity = Identity {
-                collection: self.uuid.into_bytes(),
-                name: self.name.clone(),
-                template_space: state.template_space.clone(),
-                created: self.created,
-                updated: state.updated,
-            };
-            next_journal(&self.directory, number, identity, state.people.features())?
-        };
-        let current = self.switch_to(writer, staged)?;
-        remove_older_journals(&self.directory, current)
-    }
-
-    /// Returns the number of the journal that is in use now.
-    fn switch_to(&self, writer: &mut Writer, staged: StagedJournal) -> Result<u64, GalleryError> {
-        match staged.publish() {
-            Ok(journal) => {
-                let number = journal.number();
-                *writer = Writer::Ready(journal);
-                Ok(number)
-            }
-            Err(error) => {
-                self.turn_read_only(writer, &error);
-                Err(error)
-            }
-        }
-    }
-
-    fn turn_read_only(&self, writer: &mut Writer, error: &GalleryError) {
-        let reason = error.to_string();
-        tracing::error!(
-            collection = self.name,
-            reason,
-            "collection is read-only until restart"
-        );
-        *writer = Writer::ReadOnly;
-        self.write().read_only = Some(reason);
-    }
-
-    /// The journal to append to, or why there is none.
-    fn journal<'w>(&self, writer: &'w mut Writer) -> Result<&'w mut Journal, GalleryError> {
-        match writer {
-            Writer::Ready(journal) => Ok(journal),
-            Writer::ReadOnly => Err(GalleryError::ReadOnly {
-                collection: self.name.clone(),
-                reason: self.read().read_only.clone().unwrap_or_default(),
-            }),
-            Writer::Deleted => Err(self.unknown()),
-        }
-    }
-
-    fn check_space(&self, state: &State, space: &str) -> Result<(), GalleryError> {
-        if state.template_space == space {
+    pub(super) fn check_space(&self, state: &State) -> Result<(), GalleryError> {
+        if state.template_space == self.space {
             return Ok(());
         }
         Err(GalleryError::OtherTemplateSpace {
             collection: self.name.clone(),
             found: state.template_space.clone(),
-            expected: space.to_owned(),
+            expected: self.space.clone(),
         })
     }
 
-    fn unknown(&self) -> GalleryError {
+    pub(super) fn unknown(&self) -> GalleryError {
         GalleryError::UnknownCollection {
             name: self.name.clone(),
         }
     }
 
+    pub(super) fn damaged(&self) -> GalleryError {
+        GalleryError::Damaged {
+            path: self.home.directory.clone(),
+            what: "its generation cannot be read".to_owned(),
+        }
+    }
+
+    pub(super) fn numbers_used_up(&self) -> GalleryError {
+        GalleryError::Damaged {
+            path: self.home.directory.clone(),
+            what: "its journals have used up their numbers".to_owned(),
+        }
+    }
+
     // A panic elsewhere while a lock was held must not end the service: memory is only changed after the storage, and the next
     // open replays the storage.
-    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+    pub(super) fn lock_tending(&self) -> MutexGuard<'_, ()> {
+        self.tending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Collection::lock_tending`], but whoever works in the background is asked to stop.
+    pub(super) fn interrupt_tending(&self) -> MutexGuard<'_, ()> {
+        self.hurry.store(true, Ordering::SeqCst);
+        let tending = self.lock_tending();
+        self.hurry.store(false, Ordering::SeqCst);
+        tending
+    }
+
+    pub(super) fn lock_writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everyone's features, in no particular order of people.
+    /// Everyone's features, in the order of targets.
     #[cfg(test)]
     pub fn features(&self) -> Vec<super::operation::Feature> {
-        self.read().people.features().collect()
+        let state = self.read();
+        let people = state.people.in_order();
+        people
+            .iter()
+            .flat_map(|(target, features)| {
+                features.iter().map(|bits| super::operation::Feature {
+                    target: (*target).to_owned(),
+                    bits: *bits,
+                })
+            })
+            .collect()
     }
+}
 
-    /// Lets a test put a device in the journal's place whose writes or syncs fail.
-    #[cfg(test)]
-    pub fn replace_journal_file(&self, file: std::fs::File) -> Option<std::fs::File> {
-        match &mut *self.lock_writer() {
-            Writer::Ready(journal) => Some(journal.replace_file(file)),
-            Writer::ReadOnly | Writer::Deleted => None,
-        }
+/// Writer and state of what recovery found.
+pub(super) fn take_up(recovered: Recovered, name: &str) -> (Writer, State) {
+    let writer = match (recovered.journal, &recovered.read_only) {
+        (Some(journal), None) => Writer::Ready(journal),
+        (_, Some(_)) => Writer::ReadOnly,
+        (None, None) => Writer::Suspended {
+            highest: recovered.highest,
+            retry_at: Instant::now(),
+        },
+    };
+    let trouble = recovered.read_only.or_else(|| {
+        matches!(writer, Writer::Suspended { .. })
+            .then(|| "what is left of a damaged file has to be written anew".to_owned())
+    });
+    let mut warnings = recovered.warnings;
+    for warning in &mut warnings {
+        warning.collection = Some(name.to_owned());
     }
+    let state = State {
+        people: recovered.people,
+        template_space: recovered.identity.template_space,
+        updated: recovered.updated,
+        rows: recovered.rows,
+        unfinished: recovered.unfinished,
+        trouble,
+        warnings,
+    };
+    (writer, state)
 }

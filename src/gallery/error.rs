@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::seal::SealError;
+
 /// Why the gallery refused. No message names a person: a target id appears in the fields only, so that a log line of the
 /// message holds no personal data.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +97,9 @@ pub enum GalleryError {
         /// What is wrong with it.
         what: String,
     },
+    /// The journals are sealed and cannot be opened with this device's key.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// A later release wrote this file.
     #[error(
         "{} was written in format {found} by a newer release, this one reads up to format {supported}; \

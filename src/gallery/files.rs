@@ -3,16 +3,23 @@
 //! A name is durable once its *directory* was synced, contents once the *file* was. Every helper here does both in the order that
 //! leaves either the old state or the new one.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
 
 use super::error::{GalleryError, WhileDoing};
+use super::seal::Sealer;
+use super::storage::{Access, DIRECTORY_MODE, Storage, StorageFile};
 
-/// Faces are biometric data: nobody but the daemon's own user reads them.
-const DIRECTORY_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+/// Where unreadable bytes are set aside, in a collection's directory.
+const QUARANTINE: &str = "quarantine";
+
+/// Stands in the quarantine if some of it may be of people who left, so that the next erasure takes it along.
+const ERASE_MARK: &str = "ERASE";
 
 /// Creates `path` and what is missing above it, and takes everyone else's rights on `path` away.
 pub(super) fn create_private_directories(path: &Path) -> Result<(), GalleryError> {
@@ -34,55 +41,173 @@ pub(super) fn create_private_directories(path: &Path) -> Result<(), GalleryError
     // Every new level is a name in the one above it; the last of them may be the working directory.
     missing.into_iter().try_for_each(|new| {
         let above = new.parent().unwrap_or(Path::new("."));
-        match above.as_os_str().is_empty() {
-            true => sync_directory(Path::new(".")),
-            false => sync_directory(above),
-        }
+        let above = match above.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => above,
+        };
+        fs::File::open(above)
+            .and_then(|directory| directory.sync_all())
+            .while_doing("making a directory durable", above)
     })
 }
 
-/// Creates one directory, which must not exist. Not durable before its parent is synced.
-pub(super) fn create_private_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(DIRECTORY_MODE).create(path)
-}
-
-/// Creates an empty file for reading and writing; one that is there already is emptied.
-pub(super) fn create_private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(FILE_MODE)
-        .open(path)
+/// Renames within one directory, durably.
+pub(super) fn rename_durably(
+    storage: &dyn Storage,
+    directory: &Path,
+    from: &Path,
+    to: &Path,
+) -> Result<(), GalleryError> {
+    storage
+        .rename(from, to)
+        .while_doing("renaming to its final name", from)?;
+    sync_directory(storage, directory)
 }
 
 /// Makes the names in `path` durable.
-pub(super) fn sync_directory(path: &Path) -> Result<(), GalleryError> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
+pub(super) fn sync_directory(storage: &dyn Storage, path: &Path) -> Result<(), GalleryError> {
+    storage
+        .sync_directory(path)
         .while_doing("making a directory durable", path)
 }
 
-/// Renames within one directory, durably.
-pub(super) fn rename_durably(directory: &Path, from: &Path, to: &Path) -> Result<(), GalleryError> {
-    fs::rename(from, to).while_doing("renaming to its final name", from)?;
-    sync_directory(directory)
-}
-
-/// A file that is gone already counts as removed.
-pub(super) fn remove_file(path: &Path) -> io::Result<()> {
-    absent_is_fine(fs::remove_file(path))
-}
-
-/// A directory that is gone already counts as removed. Symbolic links are removed, not followed.
-pub(super) fn remove_directory(path: &Path) -> io::Result<()> {
-    absent_is_fine(fs::remove_dir_all(path))
-}
-
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+/// A name that is gone already counts as removed.
+pub(super) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+/// One collection's directory: everything that its files have in common.
+#[derive(Clone)]
+pub(super) struct Home {
+    pub storage: Arc<dyn Storage>,
+    pub directory: PathBuf,
+    pub collection: Uuid,
+    /// What new journals are sealed with; `None` writes them in plain.
+    pub sealer: Option<Sealer>,
+}
+
+impl Home {
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Names of files, not of directories.
+    pub fn names(&self) -> Result<Vec<String>, GalleryError> {
+        let entries = self
+            .storage
+            .entries(&self.directory)
+            .while_doing("reading a collection's directory", &self.directory)?;
+        Ok(entries
+            .into_iter()
+            .filter(|entry| !entry.is_directory)
+            .map(|entry| entry.name)
+            .collect())
+    }
+
+    /// An empty file under a name that does not count yet.
+    pub fn create(&self, name: &str) -> Result<Arc<dyn StorageFile>, GalleryError> {
+        let path = self.path(name);
+        self.storage
+            .create(&path)
+            .while_doing("creating a file", &path)
+    }
+
+    /// Gives a complete, synced file its final name, in place of what had it.
+    pub fn publish(&self, staged: &str, name: &str) -> Result<(), GalleryError> {
+        rename_durably(
+            &*self.storage,
+            &self.directory,
+            &self.path(staged),
+            &self.path(name),
+        )
+    }
+
+    /// Not durable before [`Home::sync`].
+    pub fn remove(&self, name: &str) -> Result<(), GalleryError> {
+        let path = self.path(name);
+        absent_is_fine(self.storage.remove_file(&path)).while_doing("erasing an old file", &path)
+    }
+
+    pub fn sync(&self) -> Result<(), GalleryError> {
+        sync_directory(&*self.storage, &self.directory)
+    }
+
+    /// Files in the quarantine.
+    pub fn quarantined(&self) -> usize {
+        self.storage
+            .entries(&self.path(QUARANTINE))
+            .map_or(0, |entries| {
+                entries.iter().filter(|e| e.name != ERASE_MARK).count()
+            })
+    }
+
+    /// Lets the next erasure take the quarantine along, if there is one.
+    pub fn mark_quarantine(&self) -> Result<(), GalleryError> {
+        match self.quarantined() {
+            0 => Ok(()),
+            _ => self.quarantine(ERASE_MARK, &[]).map(|_| ()),
+        }
+    }
+
+    pub fn quarantine_is_marked(&self) -> bool {
+        self.storage
+            .open(&self.quarantine_path().join(ERASE_MARK), Access::Read)
+            .is_ok()
+    }
+
+    pub fn quarantine_path(&self) -> PathBuf {
+        self.path(QUARANTINE)
+    }
+
+    /// Writes bytes aside, durably, and returns where.
+    pub fn quarantine(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, GalleryError> {
+        const DOING: &str = "copying damaged bytes to quarantine";
+        let path = self.open_quarantine()?.join(name);
+        let copy = self.storage.create(&path).while_doing(DOING, &path)?;
+        copy.write_all_at(bytes, 0)
+            .and_then(|()| copy.sync_all())
+            .while_doing(DOING, &path)?;
+        sync_directory(&*self.storage, &self.quarantine_path())?;
+        Ok(path)
+    }
+
+    /// Moves a whole file aside, durably, and returns where it is now.
+    pub fn quarantine_file(&self, name: &str) -> Result<PathBuf, GalleryError> {
+        let to = self.open_quarantine()?.join(name);
+        let from = self.path(name);
+        self.storage
+            .rename(&from, &to)
+            .while_doing("moving a damaged file to quarantine", &from)?;
+        sync_directory(&*self.storage, &self.quarantine_path())?;
+        self.sync()?;
+        Ok(to)
+    }
+
+    /// Erases what was set aside as unreadable, durably.
+    pub fn remove_quarantine(&self) -> Result<(), GalleryError> {
+        let path = self.quarantine_path();
+        match self.storage.remove_directory(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => {
+                result.while_doing("erasing the quarantine", &path)?;
+                self.sync()
+            }
+        }
+    }
+
+    fn open_quarantine(&self) -> Result<PathBuf, GalleryError> {
+        let path = self.quarantine_path();
+        match self.storage.create_directory(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(error).while_doing("creating the quarantine", &path)
+            }
+            _ => {
+                self.sync()?;
+                Ok(path)
+            }
+        }
     }
 }

@@ -1,13 +1,20 @@
 //! The bytes of a journal file. `docs/design/gallery.md` draws them.
 
-use rkyv::util::AlignedVec;
 use uuid::Uuid;
 
 /// First bytes of every journal, of every format version.
 const MAGIC: [u8; 8] = *b"recojrnl";
 
 /// Highest format version that this release reads, and the one it writes.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
+
+/// Lowest format version that this release reads: journals that stand alone, in plain.
+const FIRST_VERSION: u32 = 1;
+
+/// The payloads of the records are sealed.
+const FLAG_SEALED: u32 = 1;
+/// The records go on from what was there when the journal before ended. Without it they begin with nobody.
+const FLAG_CONTINUES: u32 = 2;
 
 /// Size of [`FileHeader`] in the file. The first 64 bytes, magic, version and checksum included, keep their place in every
 /// format version, so that a newer file is told from a damaged one.
@@ -30,6 +37,11 @@ pub(super) struct FileHeader {
     pub collection: Uuid,
     /// The `n` of `journal-<n>`.
     pub number: u64,
+    pub version: u32,
+    /// The payloads of the records are sealed.
+    pub sealed: bool,
+    /// The records go on from generation `n`, which is where journal `n - 1` ended. Otherwise they begin with nobody.
+    pub continues: bool,
 }
 
 /// Why the first 64 bytes of a file are no header of ours.
@@ -44,12 +56,24 @@ impl FileHeader {
     pub fn encode(&self) -> [u8; FILE_HEADER_BYTES] {
         let mut bytes = [0; FILE_HEADER_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
+        let flags = match (self.sealed, self.continues) {
+            (false, false) => 0,
+            (true, false) => FLAG_SEALED,
+            (false, true) => FLAG_CONTINUES,
+            (true, true) => FLAG_SEALED | FLAG_CONTINUES,
+        };
+        bytes[12..16].copy_from_slice(&flags.to_le_bytes());
         bytes[16..32].copy_from_slice(self.collection.as_bytes());
         bytes[32..40].copy_from_slice(&self.number.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..CHECKSUM_AT]);
         bytes[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
         bytes
+    }
+
+    /// Whether a header that cannot be trusted any more says that the payloads are sealed.
+    pub fn looks_sealed(bytes: &[u8; FILE_HEADER_BYTES]) -> bool {
+        bytes[0..8] == MAGIC && word(bytes, 12) & FLAG_SEALED != 0
     }
 
     pub fn decode(bytes: &[u8; FILE_HEADER_BYTES]) -> Result<FileHeader, HeaderFault> {
@@ -59,18 +83,26 @@ impl FileHeader {
         if word(bytes, CHECKSUM_AT) != crc32c::crc32c(&bytes[..CHECKSUM_AT]) {
             return Err(HeaderFault::BadChecksum);
         }
-        match word(bytes, 8) {
-            FORMAT_VERSION => {}
-            newer if newer > FORMAT_VERSION => return Err(HeaderFault::NewerFormat(newer)),
-            _ => return Err(HeaderFault::NotAJournal),
+        let version = word(bytes, 8);
+        if version > FORMAT_VERSION {
+            return Err(HeaderFault::NewerFormat(version));
+        }
+        let flags = word(bytes, 12);
+        let known = match version {
+            FIRST_VERSION => 0,
+            _ => FLAG_SEALED | FLAG_CONTINUES,
+        };
+        if version < FIRST_VERSION || flags & !known != 0 {
+            return Err(HeaderFault::NotAJournal);
         }
         let mut collection = [0; 16];
         collection.copy_from_slice(&bytes[16..32]);
-        let mut number = [0; 8];
-        number.copy_from_slice(&bytes[32..40]);
         Ok(FileHeader {
             collection: Uuid::from_bytes(collection),
-            number: u64::from_le_bytes(number),
+            number: long_word(bytes, 32),
+            version,
+            sealed: flags & FLAG_SEALED != 0,
+            continues: flags & FLAG_CONTINUES != 0,
         })
     }
 
@@ -125,7 +157,7 @@ impl RecordHeader {
 }
 
 /// Header, payload and padding, ready to be written. `None` if the payload is empty or over [`MAX_PAYLOAD_BYTES`].
-pub(super) fn encode_record(payload: &AlignedVec, sequence: u32, seed: u32) -> Option<Vec<u8>> {
+pub(super) fn encode_record(payload: &[u8], sequence: u32, seed: u32) -> Option<Vec<u8>> {
     if payload.is_empty() || payload.len() > MAX_PAYLOAD_BYTES {
         return None;
     }
@@ -143,8 +175,13 @@ pub(super) fn encode_record(payload: &AlignedVec, sequence: u32, seed: u32) -> O
 }
 
 /// Little-endian u32 at `at`, which every caller keeps within its fixed-size header.
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// Little-endian u64 at `at`, which every caller keeps within its fixed-size header.
+pub(super) fn long_word(bytes: &[u8], at: usize) -> u64 {
+    u64::from(word(bytes, at)) | u64::from(word(bytes, at + 4)) << 32
 }
 
 #[cfg(test)]
@@ -155,6 +192,9 @@ mod tests {
         FileHeader {
             collection: Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10),
             number: 7,
+            version: FORMAT_VERSION,
+            sealed: true,
+            continues: false,
         }
     }
 
@@ -173,10 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_format_1_do_not_change() {
+    fn the_bytes_do_not_change() {
         let mut expected = [0_u8; FILE_HEADER_BYTES];
         expected[..8].copy_from_slice(b"recojrnl");
-        expected[8] = 1;
+        expected[8] = 2;
+        expected[12] = 1;
         for (i, byte) in expected[16..32].iter_mut().enumerate() {
             *byte = i as u8 + 1;
         }
@@ -194,9 +235,7 @@ mod tests {
 
     #[test]
     fn a_record_of_another_journal_does_not_verify() {
-        let mut payload = AlignedVec::new();
-        payload.extend_from_slice(b"payload");
-        let record = encode_record(&payload, 3, header().seed()).unwrap();
+        let record = encode_record(b"payload", 3, header().seed()).unwrap();
         assert_eq!(record.len(), 32);
         let bytes: [u8; 16] = record[..16].try_into().unwrap();
         assert!(RecordHeader::decode(&bytes, header().seed()).is_some());

@@ -1,7 +1,7 @@
-//! The set of collections: opening, the lock, creating and deleting, and finding a collection by its name.
+//! The set of collections: opening, the lock, and finding a collection by its name.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -9,11 +9,17 @@ use uuid::Uuid;
 
 use super::batch::{InsertReport, UpdateReport};
 use super::collection::{Collection, CollectionStatus};
+use super::commit::{Change, Outcome};
 use super::error::{GalleryError, Warning, WhileDoing};
-use super::files;
+use super::files::{self, Home};
 use super::lock::take_lock;
+use super::metrics::Metrics;
 use super::people::Hit;
+use super::place::{Place, anything_sealed, place_of};
+use super::seal::Sealer;
+use super::storage::{Disk, Storage};
 use super::template::Template;
+use crate::license::device::DeviceIdentity;
 
 /// Most collections that a gallery holds unless the options say otherwise.
 pub const MAX_COLLECTIONS: usize = 30;
@@ -21,11 +27,10 @@ pub const MAX_COLLECTIONS: usize = 30;
 /// Most features that a person has in one collection unless the options say otherwise.
 pub const MAX_FEATURES_PER_TARGET: usize = 5;
 
+/// A class 10 card writes 10 MB a second at least; half of that leaves room for enrolments.
+const COMPACTION_BYTES_PER_SECOND: u64 = 5 << 20;
+
 const LOCK_NAME: &str = "LOCK";
-/// A collection that is being created: not there yet.
-const UNFINISHED_PREFIX: &str = ".tmp-";
-/// A collection that is being deleted: not there any more.
-const DELETED_PREFIX: &str = ".deleted-";
 
 /// Limits, and the embedding model in use.
 #[derive(Clone, Debug)]
@@ -36,6 +41,12 @@ pub struct Options {
     pub max_collections: usize,
     /// Most features of one target in one collection. More that are stored already are kept.
     pub max_features_per_target: usize,
+    /// The device to whose identity new journals are sealed; `None` writes them in plain.
+    pub sealed_to: Option<DeviceIdentity>,
+    /// Most threads that one search of a large collection uses.
+    pub search_threads: usize,
+    /// How many bytes a second compaction in the background writes: an SD card serves one master at a time.
+    pub compaction_bytes_per_second: u64,
 }
 
 impl Default for Options {
@@ -44,8 +55,24 @@ impl Default for Options {
             template_space: String::new(),
             max_collections: MAX_COLLECTIONS,
             max_features_per_target: MAX_FEATURES_PER_TARGET,
+            sealed_to: None,
+            search_threads: 1,
+            compaction_bytes_per_second: COMPACTION_BYTES_PER_SECOND,
         }
     }
+}
+
+/// Whose people [`Gallery::import`] takes in.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The name that the collection gets.
+    pub name: String,
+    /// Names the embedding model of the templates.
+    pub template_space: String,
+    /// Milliseconds since 1970 UTC.
+    pub created: u64,
+    /// Milliseconds since 1970 UTC.
+    pub updated: u64,
 }
 
 /// The face collections of one data directory.
@@ -54,16 +81,21 @@ impl Default for Options {
 /// never waits for the storage. Every change is on the storage when its method returns `Ok`, and after an `Err` memory is as it
 /// was before, unless the method says otherwise. Names and target ids are not judged here: whoever calls does that.
 pub struct Gallery {
-    directory: PathBuf,
-    options: Options,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) directory: PathBuf,
+    pub(super) options: Options,
+    sealer: Option<Sealer>,
+    pub(super) metrics: Arc<Metrics>,
     /// Held while a collection is created or deleted. Taken before any other lock.
-    admin: Mutex<()>,
+    pub(super) admin: Mutex<()>,
     /// Never held through a file operation.
     collections: RwLock<HashMap<String, Arc<Collection>>>,
+    /// Directories of collections whose creation failed, and which could not be removed.
+    pub(super) unwanted: Mutex<Vec<PathBuf>>,
     /// Found at opening or at deleting, and about no collection that is served.
     warnings: Mutex<Vec<Warning>>,
     /// The kernel lets go of the lock when this is closed, also after a crash.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Gallery {
@@ -76,86 +108,50 @@ impl Gallery {
     pub fn open(directory: &Path, options: Options) -> Result<Gallery, GalleryError> {
         files::create_private_directories(directory)?;
         let lock = take_lock(&directory.join(LOCK_NAME))?;
+        Gallery::open_locked(Arc::new(Disk), directory, options, Some(lock))
+    }
+
+    /// As [`Gallery::open`], on a storage of the caller's, in a directory that is there and nobody else uses.
+    ///
+    /// # Errors
+    /// [`GalleryError::Storage`] if the directory cannot be read, [`GalleryError::Seal`].
+    pub fn open_on(
+        storage: Arc<dyn Storage>,
+        directory: &Path,
+        options: Options,
+    ) -> Result<Gallery, GalleryError> {
+        Gallery::open_locked(storage, directory, options, None)
+    }
+
+    fn open_locked(
+        storage: Arc<dyn Storage>,
+        directory: &Path,
+        options: Options,
+        lock: Option<File>,
+    ) -> Result<Gallery, GalleryError> {
+        let sealer = match &options.sealed_to {
+            Some(identity) => {
+                let sealed = anything_sealed(&*storage, directory);
+                Some(Sealer::open_or_create(
+                    &*storage, directory, identity, sealed,
+                )?)
+            }
+            None => None,
+        };
         let mut gallery = Gallery {
+            storage,
             directory: directory.to_owned(),
             options,
+            sealer,
+            metrics: Arc::default(),
             admin: Mutex::new(()),
             collections: RwLock::new(HashMap::new()),
+            unwanted: Mutex::default(),
             warnings: Mutex::new(Vec::new()),
             _lock: lock,
         };
         gallery.read_directory()?;
         Ok(gallery)
-    }
-
-    /// Creates an empty collection.
-    ///
-    /// # Errors
-    /// [`GalleryError::CollectionExists`], [`GalleryError::CollectionQuota`], [`GalleryError::Storage`].
-    pub fn create(&self, name: &str) -> Result<(), GalleryError> {
-        let _admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let collections = self.read();
-            if collections.contains_key(name) {
-                return Err(GalleryError::CollectionExists {
-                    name: name.to_owned(),
-                });
-            }
-            if collections.len() >= self.options.max_collections {
-                return Err(GalleryError::CollectionQuota {
-                    limit: self.options.max_collections,
-                });
-            }
-        }
-        let uuid = Uuid::new_v4();
-        let unfinished = self.directory.join(format!("{UNFINISHED_PREFIX}{uuid}"));
-        let directory = self.directory.join(uuid.to_string());
-        Collection::write_new(&unfinished, uuid, name, &self.options.template_space)
-            .and_then(|()| files::rename_durably(&self.directory, &unfinished, &directory))
-            .and_then(|()| Collection::open(&directory, uuid))
-            .map(|collection| {
-                self.write().insert(name.to_owned(), Arc::new(collection));
-            })
-            .inspect_err(|_| {
-                // The collection was never acknowledged, so it must not turn up at the next open either.
-                let _ = files::remove_directory(&unfinished);
-                let _ = files::remove_directory(&directory);
-            })
-    }
-
-    /// Takes everyone out of a collection and erases their templates. The collection keeps its name and time of creation, and
-    /// belongs to the template space of the options from now on.
-    ///
-    /// # Errors
-    /// [`GalleryError::UnknownCollection`], [`GalleryError::ReadOnly`], [`GalleryError::Storage`]. If the storage refuses to erase
-    /// the old file, the collection is empty all the same, and clearing it again tries again.
-    pub fn clear(&self, name: &str) -> Result<(), GalleryError> {
-        self.get(name)?.clear(&self.options.template_space)
-    }
-
-    /// Deletes a collection and erases its files. Searches that are running finish, changes that are waiting are refused.
-    ///
-    /// # Errors
-    /// [`GalleryError::UnknownCollection`], [`GalleryError::Storage`]. If the storage refuses to confirm the deletion, the
-    /// collection is gone all the same, but may be back after a power cut. Files that cannot be erased are no error: they show in
-    /// [`Gallery::warnings`] and are erased by the next open.
-    pub fn delete(&self, name: &str) -> Result<(), GalleryError> {
-        let _admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner);
-        let collection = self.get(name)?;
-        let deleted = self
-            .directory
-            .join(format!("{DELETED_PREFIX}{}", collection.uuid()));
-        let mut durable = Ok(());
-        collection.retire(|| {
-            fs::rename(collection.directory(), &deleted)
-                .while_doing("deleting a collection", collection.directory())?;
-            // From here on it is gone by name, whether or not the storage says so in time.
-            durable = files::sync_directory(&self.directory);
-            Ok(())
-        })?;
-        self.write().remove(name);
-        self.erase_directory(&deleted, Some(name));
-        durable
     }
 
     /// Every served collection, in the order of creation, then of name.
@@ -191,12 +187,11 @@ impl Gallery {
         name: &str,
         items: Vec<(String, Template)>,
     ) -> Result<InsertReport, GalleryError> {
-        let options = &self.options;
-        self.get(name)?.insert(
-            items,
-            options.max_features_per_target,
-            &options.template_space,
-        )
+        let limit = self.options.max_features_per_target;
+        match self.get(name)?.change(Change::Insert { items, limit })? {
+            Outcome::Inserted(report) => Ok(report),
+            Outcome::Updated(_) | Outcome::Removed => Ok(InsertReport::default()),
+        }
     }
 
     /// Gives each target of `items` that the collection holds the features of `items` in place of all its old ones, as one atomic
@@ -209,12 +204,11 @@ impl Gallery {
         name: &str,
         items: Vec<(String, Template)>,
     ) -> Result<UpdateReport, GalleryError> {
-        let options = &self.options;
-        self.get(name)?.update(
-            items,
-            options.max_features_per_target,
-            &options.template_space,
-        )
+        let limit = self.options.max_features_per_target;
+        match self.get(name)?.change(Change::Update { items, limit })? {
+            Outcome::Updated(report) => Ok(report),
+            Outcome::Inserted(_) | Outcome::Removed => Ok(UpdateReport::default()),
+        }
     }
 
     /// Takes a person out of a collection, in whatever template space. The person is not found any more from then on; when the
@@ -238,26 +232,20 @@ impl Gallery {
         probe: &Template,
         top_k: usize,
     ) -> Result<Vec<Hit>, GalleryError> {
-        self.get(name)?
-            .search(probe, top_k, &self.options.template_space)
+        self.get(name)?.search(probe, top_k)
     }
 
-    /// Erases from the disk what removals and updates left in the journals, and returns how many collections were rewritten. To be
-    /// called after opening and once a day: that interval is the erasure bound of long journals. May take as long as writing all
-    /// journals anew; searches go on meanwhile.
-    ///
-    /// # Errors
-    /// The first [`GalleryError::Storage`]; the other collections were tried all the same.
-    pub fn erase_removed(&self) -> Result<usize, GalleryError> {
-        let mut rewritten = 0;
-        let mut result = Ok(());
-        for collection in self.all() {
-            match collection.erase_removed() {
-                Ok(did) => rewritten += usize::from(did),
-                Err(error) => result = result.and(Err(error)),
-            }
+    pub(super) fn home(&self, name: String, collection: Uuid) -> Home {
+        Home {
+            storage: Arc::clone(&self.storage),
+            directory: self.directory.join(name),
+            collection,
+            sealer: self.sealer.clone(),
         }
-        result.map(|()| rewritten)
+    }
+
+    pub(super) fn open_collection(&self, home: Home) -> Result<Collection, GalleryError> {
+        Collection::open(home, &self.options, Arc::clone(&self.metrics))
     }
 
     /// What is wrong on disk: damage, directories that are not served, files that could not be erased.
@@ -274,16 +262,22 @@ impl Gallery {
 
     fn read_directory(&mut self) -> Result<(), GalleryError> {
         const DOING: &str = "reading the gallery's directory";
+        // As in each collection: nothing is built on a name, or removed because of one, that may not be durable.
+        files::sync_directory(&*self.storage, &self.directory)?;
         let mut opened = Vec::new();
-        for entry in fs::read_dir(&self.directory).while_doing(DOING, &self.directory)? {
-            let entry = entry.while_doing(DOING, &self.directory)?;
-            let (name, path) = (entry.file_name(), entry.path());
-            let Some(name) = name.to_str() else { continue };
-            match place_of(name) {
-                Place::Collection(uuid) => match Collection::open(&path, uuid) {
-                    Ok(collection) => opened.push(collection),
-                    Err(error) => self.not_served(&path, None, error.to_string()),
-                },
+        for entry in self
+            .storage
+            .entries(&self.directory)
+            .while_doing(DOING, &self.directory)?
+        {
+            let path = self.directory.join(&entry.name);
+            match place_of(&entry.name) {
+                Place::Collection(uuid) => {
+                    match self.open_collection(self.home(entry.name.clone(), uuid)) {
+                        Ok(collection) => opened.push(collection),
+                        Err(error) => self.not_served(&path, None, error.to_string()),
+                    }
+                }
                 Place::Leftover => self.erase_directory(&path, None),
                 Place::Foreign => {}
             }
@@ -313,10 +307,10 @@ impl Gallery {
     }
 
     /// Erases a directory that is no collection's any more, durably.
-    fn erase_directory(&self, path: &Path, name: Option<&str>) {
-        let erased = files::remove_directory(path)
+    pub(super) fn erase_directory(&self, path: &Path, name: Option<&str>) {
+        let erased = files::absent_is_fine(self.storage.remove_directory(path))
             .while_doing("erasing a deleted collection", path)
-            .and_then(|()| files::sync_directory(&self.directory));
+            .and_then(|()| files::sync_directory(&*self.storage, &self.directory));
         if let Err(error) = erased {
             tracing::error!(%error, "a deleted collection is not erased from the disk yet");
             self.warn(Warning {
@@ -337,7 +331,7 @@ impl Gallery {
             .push(warning);
     }
 
-    fn get(&self, name: &str) -> Result<Arc<Collection>, GalleryError> {
+    pub(super) fn get(&self, name: &str) -> Result<Arc<Collection>, GalleryError> {
         self.read()
             .get(name)
             .cloned()
@@ -346,17 +340,17 @@ impl Gallery {
             })
     }
 
-    fn all(&self) -> Vec<Arc<Collection>> {
+    pub(super) fn all(&self) -> Vec<Arc<Collection>> {
         self.read().values().cloned().collect()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Collection>>> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Collection>>> {
         self.collections
             .read()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<Collection>>> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<Collection>>> {
         self.collections
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -365,29 +359,5 @@ impl Gallery {
     #[cfg(test)]
     pub(super) fn collection(&self, name: &str) -> Arc<Collection> {
         self.get(name).expect("a test asks for what it created")
-    }
-}
-
-/// What an entry of the gallery's directory is.
-enum Place {
-    Collection(Uuid),
-    /// A creation or deletion that was interrupted.
-    Leftover,
-    /// Nothing of ours: left alone.
-    Foreign,
-}
-
-fn place_of(name: &str) -> Place {
-    // Only the spelling that this room writes: braces or capitals would make two names of one UUID.
-    let uuid = |text: &str| Uuid::parse_str(text).ok().filter(|u| u.to_string() == text);
-    if let Some(uuid) = uuid(name) {
-        return Place::Collection(uuid);
-    }
-    let ours = [UNFINISHED_PREFIX, DELETED_PREFIX]
-        .iter()
-        .any(|prefix| name.strip_prefix(prefix).and_then(uuid).is_some());
-    match ours {
-        true => Place::Leftover,
-        false => Place::Foreign,
     }
 }

@@ -1,37 +1,33 @@
 //! Writing a journal: beginning a new one beside the old, and appending to it.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-
-use uuid::Uuid;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::error::{GalleryError, WhileDoing};
-use super::files;
-use super::format::{FILE_HEADER_BYTES, FileHeader, MAX_PAYLOAD_BYTES, encode_record};
-use super::operation::{Feature, Identity, Operation};
-
-/// Features in each record of a rewritten journal: some 200 KiB, small beside the memory that the people take.
-const FEATURES_PER_RECORD: usize = 512;
+use super::files::Home;
+use super::format::{
+    FILE_HEADER_BYTES, FORMAT_VERSION, FileHeader, MAX_PAYLOAD_BYTES, encode_record,
+};
+use super::operation::{Identity, Operation};
+use super::seal::Sealer;
+use super::storage::StorageFile;
 
 const JOURNAL_PREFIX: &str = "journal-";
-const STAGED_PREFIX: &str = ".tmp-journal-";
+const STAGED_PREFIX: &str = ".tmp-";
 
 /// A journal that can be appended to.
 pub(super) struct Journal {
-    file: File,
+    file: Arc<dyn StorageFile>,
     path: PathBuf,
-    number: u64,
-    seed: u32,
+    header: FileHeader,
+    sealer: Option<Sealer>,
     /// Everything before this was synced and verifies; the next record goes here. A multiple of 16.
     length: u64,
     next_sequence: u32,
-    /// Feature rows in the file, the dead ones included.
-    rows: u64,
 }
 
-/// Why a record was not appended.
+/// Why records were not appended.
 pub(super) enum AppendError {
     /// The file is as it was before; the next append may go through.
     Undone(GalleryError),
@@ -39,53 +35,77 @@ pub(super) enum AppendError {
     Unsure(GalleryError),
 }
 
+/// Records that are appended, and synced, together.
+pub(super) struct Records {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
 impl Journal {
-    /// `length`, `next_sequence` and `rows` are what a replay of `file` found.
+    /// `length` and `next_sequence` are what a replay of `file` found.
     pub fn resume(
-        file: File,
-        path: PathBuf,
-        header: &FileHeader,
+        home: &Home,
+        file: Arc<dyn StorageFile>,
+        header: FileHeader,
         length: u64,
         next_sequence: u32,
-        rows: u64,
     ) -> Journal {
         Journal {
             file,
-            path,
-            number: header.number,
-            seed: header.seed(),
+            path: home.path(&journal_name(header.number)),
+            sealer: home.sealer.clone().filter(|_| header.sealed),
+            header,
             length,
             next_sequence,
-            rows,
         }
     }
 
     pub fn number(&self) -> u64 {
-        self.number
+        self.header.number
     }
 
-    /// Size in bytes.
-    pub fn length(&self) -> u64 {
-        self.length
+    /// No change was written since it was begun.
+    pub fn is_empty(&self) -> bool {
+        self.next_sequence <= BEGINNINGS
     }
 
-    /// Feature rows in the file, the dead ones included.
-    pub fn rows(&self) -> u64 {
-        self.rows
+    /// It goes on from where another one ended.
+    pub fn continues(&self) -> bool {
+        self.header.continues
     }
 
-    /// No sequence number is left for another record: the journal has to be rewritten first.
+    /// Few sequence numbers are left: a new journal has to be begun first.
     pub fn is_full(&self) -> bool {
-        self.next_sequence == u32::MAX
+        self.next_sequence > u32::MAX / 2
     }
 
-    /// Writes one record and waits until the storage has it.
-    pub fn append(&mut self, operation: &Operation) -> Result<(), AppendError> {
-        let record = encode(operation, self.next_sequence, self.seed, &self.path)
-            .map_err(AppendError::Undone)?;
-        if let Err(source) = self.file.write_all_at(&record, self.length) {
+    /// An earlier release wrote it, or it is in plain though there is a key.
+    pub fn is_outdated(&self, sealer: Option<&Sealer>) -> bool {
+        self.header.version < FORMAT_VERSION || self.header.sealed != sealer.is_some()
+    }
+
+    pub fn records(&self) -> Records {
+        Records {
+            bytes: Vec::new(),
+            count: 0,
+        }
+    }
+
+    /// Adds one operation to records that are to be appended here.
+    pub fn encode(&self, records: &mut Records, operation: &Operation) -> Result<(), GalleryError> {
+        let sequence = self.next_sequence + records.count;
+        let record = encode(operation, &self.header, sequence, self.sealer.as_ref())
+            .map_err(|fault| fault.at(&self.path))?;
+        records.bytes.extend_from_slice(&record);
+        records.count += 1;
+        Ok(())
+    }
+
+    /// Writes records and waits until the storage has them: one sync, however many they are.
+    pub fn append(&mut self, records: &Records) -> Result<(), AppendError> {
+        if let Err(source) = self.file.write_all_at(&records.bytes, self.length) {
             let error = self.storage_error(source, "appending to a journal");
-            // A part of the record may be in the file. Cut off it is as if nothing had been tried.
+            // A part of the records may be in the file. Cut off it is as if nothing had been tried.
             return Err(match self.cut_to(self.length) {
                 Ok(()) => AppendError::Undone(error),
                 Err(_) => AppendError::Unsure(error),
@@ -94,20 +114,19 @@ impl Journal {
         if let Err(source) = self.file.sync_data() {
             // After a failed sync the kernel marks the pages clean though they never reached the storage: a second sync would
             // succeed without writing them, and reading them back would show the cache, not the storage. So nothing may be
-            // acknowledged on top of this file before it was read again by a new open. Cutting the record off is worth a try, so
-            // that it does not come back unacknowledged; whether that holds is not known either.
+            // acknowledged on top of this file. Cutting the records off is worth a try, so that they do not come back
+            // unacknowledged; whether that holds is not known either.
             let error = self.storage_error(source, "waiting until a journal is durable");
             let _ = self.cut_to(self.length);
             return Err(AppendError::Unsure(error));
         }
-        self.length += record.len() as u64;
-        self.next_sequence += 1;
-        self.rows += operation.rows();
+        self.length += records.bytes.len() as u64;
+        self.next_sequence += records.count;
         Ok(())
     }
 
     fn cut_to(&self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)?;
+        self.file.set_length(length)?;
         self.file.sync_data()
     }
 
@@ -118,113 +137,47 @@ impl Journal {
             while_doing,
         }
     }
-
-    /// Lets a test put a device in the file's place whose writes or syncs fail.
-    #[cfg(test)]
-    pub fn replace_file(&mut self, file: File) -> File {
-        std::mem::replace(&mut self.file, file)
-    }
 }
 
-/// A complete, synced journal under a temporary name. Dropped, it is removed again.
-pub(super) struct StagedJournal {
-    journal: Option<Journal>,
-    directory: PathBuf,
-    staged_path: PathBuf,
+/// How often [`Operation::Begin`] stands at the beginning, so that a damaged one costs no collection its name.
+pub(super) const BEGINNINGS: u32 = 2;
+
+/// Writes an empty journal under a temporary name, complete and synced. [`publish_journal`] gives it its name.
+pub(super) fn stage_journal(
+    home: &Home,
+    number: u64,
+    identity: &Identity,
+    continues: bool,
+) -> Result<Journal, GalleryError> {
+    let staged = staged_name(&journal_name(number));
+    let file = home.create(&staged)?;
+    let header = FileHeader {
+        collection: home.collection,
+        number,
+        version: FORMAT_VERSION,
+        sealed: home.sealer.is_some(),
+        continues,
+    };
+    let path = home.path(&staged);
+    let mut bytes = header.encode().to_vec();
+    for sequence in 0..BEGINNINGS {
+        let begin = Operation::Begin(identity.clone());
+        let record = encode(&begin, &header, sequence, home.sealer.as_ref())
+            .map_err(|fault| fault.at(&path))?;
+        bytes.extend_from_slice(&record);
+    }
+    file.write_all_at(&bytes, 0)
+        .and_then(|()| file.sync_all())
+        .while_doing("writing a new journal", &path)?;
+    let length = bytes.len() as u64;
+    Ok(Journal::resume(home, file, header, length, BEGINNINGS))
 }
 
-impl StagedJournal {
-    /// Writes journal `number` of the collection in `directory`: `identity`, then all `features`.
-    pub fn write(
-        directory: &Path,
-        number: u64,
-        identity: Identity,
-        features: impl Iterator<Item = Feature>,
-    ) -> Result<StagedJournal, GalleryError> {
-        let path = directory.join(format!("{STAGED_PREFIX}{number}"));
-        let file = files::create_private_file(&path).while_doing("creating a journal", &path)?;
-        let header = FileHeader {
-            collection: Uuid::from_bytes(identity.collection),
-            number,
-        };
-        let mut staged = StagedJournal {
-            journal: Some(Journal::resume(
-                file,
-                path.clone(),
-                &header,
-                FILE_HEADER_BYTES as u64,
-                0,
-                0,
-            )),
-            directory: directory.to_owned(),
-            staged_path: path,
-        };
-        staged.fill(&header, identity, features)?;
-        Ok(staged)
-    }
-
-    fn fill(
-        &mut self,
-        header: &FileHeader,
-        identity: Identity,
-        mut features: impl Iterator<Item = Feature>,
-    ) -> Result<(), GalleryError> {
-        const DOING: &str = "writing a new journal";
-        let Some(journal) = &mut self.journal else {
-            return Ok(());
-        };
-        let mut out = BufWriter::new(&journal.file);
-        out.write_all(&header.encode())
-            .while_doing(DOING, &self.staged_path)?;
-        let at = identity.updated;
-        let mut next = Some(Operation::Begin(identity));
-        while let Some(operation) = next {
-            let record = encode(
-                &operation,
-                journal.next_sequence,
-                journal.seed,
-                &self.staged_path,
-            )?;
-            out.write_all(&record)
-                .while_doing(DOING, &self.staged_path)?;
-            journal.length += record.len() as u64;
-            journal.next_sequence += 1;
-            journal.rows += operation.rows();
-            let chunk: Vec<Feature> = features.by_ref().take(FEATURES_PER_RECORD).collect();
-            next = (!chunk.is_empty()).then_some(Operation::Insert {
-                at,
-                features: chunk,
-            });
-        }
-        out.flush().while_doing(DOING, &self.staged_path)?;
-        drop(out);
-        journal
-            .file
-            .sync_all()
-            .while_doing("making a new journal durable", &self.staged_path)
-    }
-
-    /// Gives the journal its final name. After an error it is not known whether the storage holds the new name: whoever used the
-    /// journal before must not append to it any more, since the new one takes its place at the next open.
-    pub fn publish(mut self) -> Result<Journal, GalleryError> {
-        // Only this method, which consumes the value, and `drop` take the journal out.
-        let mut journal = self
-            .journal
-            .take()
-            .expect("a staged journal is published once");
-        let path = self.directory.join(journal_name(journal.number));
-        files::rename_durably(&self.directory, &self.staged_path, &path)?;
-        journal.path = path;
-        Ok(journal)
-    }
-}
-
-impl Drop for StagedJournal {
-    fn drop(&mut self) {
-        if self.journal.take().is_some() {
-            let _ = files::remove_file(&self.staged_path);
-        }
-    }
+/// Gives a staged journal its name. After an error it is not known whether the storage holds the new name: the journal before
+/// must not be appended to any more, since this one may follow it at the next open.
+pub(super) fn publish_journal(home: &Home, number: u64) -> Result<(), GalleryError> {
+    let name = journal_name(number);
+    home.publish(&staged_name(&name), &name)
 }
 
 pub(super) fn journal_name(number: u64) -> String {
@@ -237,24 +190,65 @@ pub(super) fn journal_number(name: &str) -> Option<u64> {
     (journal_name(number) == name).then_some(number)
 }
 
-/// A journal whose writing was interrupted.
-pub(super) fn is_staged_name(name: &str) -> bool {
+/// What a file is called until it is complete.
+pub(super) fn staged_name(name: &str) -> String {
+    format!("{STAGED_PREFIX}{name}")
+}
+
+/// The final name of a file whose writing was interrupted.
+pub(super) fn staged_for(name: &str) -> Option<&str> {
     name.strip_prefix(STAGED_PREFIX)
-        .is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
+/// What a sealed payload is bound to: the place where it stands.
+pub(super) fn seal_context(header: &FileHeader, sequence: u32) -> [u8; FILE_HEADER_BYTES + 4] {
+    let mut context = [0; FILE_HEADER_BYTES + 4];
+    context[..FILE_HEADER_BYTES].copy_from_slice(&header.encode());
+    context[FILE_HEADER_BYTES..].copy_from_slice(&sequence.to_le_bytes());
+    context
+}
+
+enum EncodeFault {
+    TooLarge(usize),
+    Failed(io::Error),
+}
+
+impl EncodeFault {
+    fn at(self, path: &std::path::Path) -> GalleryError {
+        match self {
+            EncodeFault::TooLarge(bytes) => GalleryError::BatchTooLarge {
+                bytes,
+                limit: MAX_PAYLOAD_BYTES,
+            },
+            EncodeFault::Failed(source) => GalleryError::Storage {
+                path: path.to_owned(),
+                source,
+                while_doing: "encoding a journal record",
+            },
+        }
+    }
 }
 
 fn encode(
     operation: &Operation,
+    header: &FileHeader,
     sequence: u32,
-    seed: u32,
-    path: &Path,
-) -> Result<Vec<u8>, GalleryError> {
-    let payload = operation
+    sealer: Option<&Sealer>,
+) -> Result<Vec<u8>, EncodeFault> {
+    let failed = |e: io::Error| EncodeFault::Failed(e);
+    let plain = operation
         .encode()
         .map_err(io::Error::other)
-        .while_doing("encoding a journal record", path)?;
-    encode_record(&payload, sequence, seed).ok_or(GalleryError::BatchTooLarge {
-        bytes: payload.len(),
-        limit: MAX_PAYLOAD_BYTES,
-    })
+        .map_err(failed)?;
+    let record = match sealer {
+        Some(sealer) => {
+            let sealed = sealer
+                .seal(&seal_context(header, sequence), &plain)
+                .map_err(io::Error::other)
+                .map_err(failed)?;
+            encode_record(&sealed, sequence, header.seed())
+        }
+        None => encode_record(&plain, sequence, header.seed()),
+    };
+    record.ok_or(EncodeFault::TooLarge(plain.len()))
 }

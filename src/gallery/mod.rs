@@ -16,29 +16,51 @@
 //! waste       when a journal is rewritten   lock, clock
 //! ```
 
+mod aside;
 mod batch;
+mod care;
+mod chunk;
 mod clock;
 mod collection;
+mod commit;
+mod creation;
 mod error;
 mod files;
 mod format;
 #[allow(clippy::module_inception)] // The room is named after the one type that it is about.
 mod gallery;
+mod generation;
+mod healing;
 mod journal;
+mod keeper;
 mod lock;
+mod metrics;
 mod operation;
 mod people;
+mod place;
+pub mod portable;
+mod reading;
 mod recovery;
 mod replay;
+pub mod scan;
+mod seal;
 mod search;
+pub mod storage;
+mod survey;
 mod template;
+mod tending;
 #[cfg(test)]
 mod tests;
 mod waste;
+mod writing;
 
 pub use batch::{InsertReport, UpdateReport};
 pub use collection::CollectionStatus;
 pub use error::{GalleryError, Warning};
-pub use gallery::{Gallery, MAX_COLLECTIONS, MAX_FEATURES_PER_TARGET, Options};
+pub use gallery::{Gallery, Imported, MAX_COLLECTIONS, MAX_FEATURES_PER_TARGET, Options};
+pub use keeper::{Keeper, step_back};
+pub use metrics::GalleryMetrics;
 pub use people::Hit;
-pub use template::{TEMPLATE_DIMENSIONS, Template, TemplateError};
+pub use seal::SealError;
+pub use survey::{Snapshot, Surveyed, survey};
+pub use template::{RowBits, TEMPLATE_DIMENSIONS, Template, TemplateError};

@@ -1,11 +1,13 @@
-//! The people of one collection in memory: a flat matrix of rows, searched front to back, and who owns which row.
+//! The people of one collection: those of the generation, less the ones who left, and those who came since.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::chunk::Chunk;
+use super::generation::Generation;
 use super::operation::{Feature, Operation};
-use super::search::best_people;
-use super::template::{Row, Template, row_from_bits, row_to_bits};
+use super::scan::{Bits, Damaged, Part, Segment};
+use super::template::RowBits;
 
 /// A person that a search found.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,61 +18,131 @@ pub struct Hit {
     pub cosine: f32,
 }
 
-/// Invariants: `owners` is as long as `rows`; `people[owners[r]].rows` contains `r` exactly once; nobody has no rows;
-/// `slots` maps each person's target to its place in `people`.
-#[derive(Default)]
+/// Everyone is in one place at a time: a person of the generation who gains features moves to the tail with all of them.
+///
+/// Cloning shares the rows, so a search or a compaction goes on with the people it saw while others come and go.
+#[derive(Clone, Default)]
 pub(super) struct People {
-    rows: Vec<Row>,
-    owners: Vec<u32>,
-    people: Vec<Person>,
-    slots: HashMap<Arc<str>, u32>,
+    base: Option<Base>,
+    chunks: Vec<Tail>,
+    /// Places of the people in the tail; those of the generation are found by their order.
+    index: Arc<HashMap<Arc<str>, Place>>,
+    persons: usize,
+    features: usize,
+    /// Rows in the tail, those of people who left included.
+    tail_rows: usize,
 }
 
-struct Person {
-    target: Arc<str>,
-    /// Places in the matrix, in the order of enrolment.
-    rows: Vec<u32>,
+#[derive(Clone)]
+struct Base {
+    generation: Arc<Generation>,
+    dead: Arc<Bits>,
+    /// Blocks of it are lost for good; those whose rows they held are among the dead.
+    lost: bool,
+}
+
+#[derive(Clone)]
+struct Tail {
+    chunk: Arc<Chunk>,
+    dead: Arc<Bits>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    chunk: u32,
+    person: u32,
 }
 
 impl People {
+    /// Everyone of a generation.
+    pub fn of(generation: Arc<Generation>) -> People {
+        People {
+            persons: generation.person_num(),
+            features: generation.row_num(),
+            base: Some(Base {
+                generation,
+                dead: Arc::default(),
+                lost: false,
+            }),
+            ..People::default()
+        }
+    }
+
+    pub fn generation(&self) -> Option<&Arc<Generation>> {
+        self.base.as_ref().map(|base| &base.generation)
+    }
+
     pub fn feature_num(&self) -> usize {
-        self.rows.len()
+        self.features
     }
 
     pub fn person_num(&self) -> usize {
-        self.people.len()
+        self.persons
+    }
+
+    /// Rows that only the journals hold, those of people who left included.
+    pub fn tail_rows(&self) -> usize {
+        self.tail_rows
+    }
+
+    /// Rows of the generation.
+    pub fn base_rows(&self) -> usize {
+        self.base
+            .as_ref()
+            .map_or(0, |base| base.generation.row_num())
     }
 
     pub fn contains(&self, target: &str) -> bool {
-        self.slots.contains_key(target)
+        self.index.contains_key(target) || self.in_base(target).is_some()
     }
 
     /// Features that `target` has, 0 for someone unknown.
     pub fn features_of(&self, target: &str) -> usize {
-        self.slots
-            .get(target)
-            .map_or(0, |&slot| self.people[slot as usize].rows.len())
+        if let Some(place) = self.index.get(target) {
+            let chunk = &self.chunks[place.chunk as usize].chunk;
+            return chunk.rows_of(place.person as usize).len();
+        }
+        self.in_base(target)
+            .map_or(0, |(base, person)| base.generation.rows_of(person).len())
     }
 
-    pub fn search(&self, probe: &Template, top_k: usize) -> Vec<Hit> {
-        let targets = self.people.iter().map(|person| &*person.target);
-        best_people(&self.rows, &self.owners, targets, probe.row(), top_k)
-            .into_iter()
-            .map(|(target, cosine)| Hit {
-                target: target.to_owned(),
-                cosine,
-            })
-            .collect()
+    /// What a search reads.
+    pub fn parts(&self) -> Vec<Part> {
+        let base = self.base.iter().map(|base| Part {
+            segment: Arc::clone(&base.generation) as Arc<dyn Segment>,
+            dead: Arc::clone(&base.dead),
+        });
+        let tail = self.chunks.iter().map(|tail| Part {
+            segment: Arc::clone(&tail.chunk) as Arc<dyn Segment>,
+            dead: Arc::clone(&tail.dead),
+        });
+        base.chain(tail).collect()
     }
 
-    /// Every feature, person by person, each person's in the order of enrolment.
-    pub fn features(&self) -> impl Iterator<Item = Feature> + '_ {
-        self.people.iter().flat_map(|person| {
-            person.rows.iter().map(|&row| Feature {
-                target: person.target.to_string(),
-                bits: row_to_bits(&self.rows[row as usize]),
-            })
-        })
+    /// Everyone in byte order of their targets, each with its features in the order of enrolment.
+    pub fn in_order(&self) -> Vec<(&str, &[RowBits])> {
+        let mut people = Vec::with_capacity(self.persons);
+        if let Some(base) = &self.base {
+            let generation = &*base.generation;
+            let originals = generation.originals();
+            for person in (0..generation.person_num()).filter(|&p| !base.dead.contains(p as u32)) {
+                people.push((
+                    generation.target(person as u32),
+                    &originals[generation.rows_of(person)],
+                ));
+            }
+        }
+        for tail in &self.chunks {
+            let originals = tail.chunk.originals();
+            for person in (0..tail.chunk.person_num()).filter(|&p| !tail.dead.contains(p as u32)) {
+                people.push((
+                    tail.chunk.target(person as u32),
+                    &originals[tail.chunk.rows_of(person)],
+                ));
+            }
+        }
+        people.sort_unstable_by_key(|(target, _)| *target);
+        people
     }
 
     /// Does what a journal record says. The same code runs after a commit and at replay, so that both arrive at the same people.
@@ -78,154 +150,147 @@ impl People {
     pub fn apply(&mut self, operation: &Operation) {
         match operation {
             Operation::Begin(_) => {}
-            Operation::Insert { features, .. } => self.add_all(features),
+            Operation::Insert { features, .. } => {
+                for (target, new) in by_target(features) {
+                    let mut all = self.take(target);
+                    all.extend(new);
+                    self.add(target, &all);
+                }
+            }
             Operation::Replace { features, .. } => {
-                for feature in features {
-                    self.remove(&feature.target);
-                }
-                self.add_all(features);
-            }
-            Operation::Remove { target, .. } => self.remove(target),
-        }
-    }
-
-    fn add_all(&mut self, features: &[Feature]) {
-        for feature in features {
-            self.add(&feature.target, row_from_bits(&feature.bits));
-        }
-    }
-
-    fn add(&mut self, target: &str, row: Row) {
-        let slot = match self.slots.get(target) {
-            Some(&slot) => slot,
-            None => {
-                let slot = place(self.people.len());
-                let target: Arc<str> = target.into();
-                self.people.push(Person {
-                    target: Arc::clone(&target),
-                    rows: Vec::with_capacity(1),
-                });
-                self.slots.insert(target, slot);
-                slot
-            }
-        };
-        self.people[slot as usize].rows.push(place(self.rows.len()));
-        self.rows.push(row);
-        self.owners.push(slot);
-    }
-
-    fn remove(&mut self, target: &str) {
-        let Some(slot) = self.slots.remove(target) else {
-            return;
-        };
-        let mut rows = std::mem::take(&mut self.people[slot as usize].rows);
-        // From the back, so that a row which moves into a hole is never one that is still to be removed.
-        rows.sort_unstable_by(|a, b| b.cmp(a));
-        for row in rows {
-            self.remove_row(row);
-        }
-        self.people.swap_remove(slot as usize);
-        if let Some(moved) = self.people.get(slot as usize) {
-            for &row in &moved.rows {
-                self.owners[row as usize] = slot;
-            }
-            self.slots.insert(Arc::clone(&moved.target), slot);
-        }
-    }
-
-    /// The last row moves into the hole, so that the matrix stays without gaps.
-    fn remove_row(&mut self, row: u32) {
-        self.rows.swap_remove(row as usize);
-        self.owners.swap_remove(row as usize);
-        if let Some(&owner) = self.owners.get(row as usize) {
-            let last = place(self.rows.len());
-            for owned in &mut self.people[owner as usize].rows {
-                if *owned == last {
-                    *owned = row;
+                for (target, new) in by_target(features) {
+                    self.take(target);
+                    self.add(target, &new);
                 }
             }
+            Operation::Remove { target, .. } => {
+                self.take(target);
+            }
         }
+    }
+
+    /// Whether the rows that an operation carries over from the generation can be read. To be asked before [`People::apply`].
+    pub fn check(&self, operation: &Operation) -> Result<(), Damaged> {
+        match operation {
+            Operation::Insert { features, .. } => features
+                .iter()
+                .try_for_each(|feature| self.check_target(&feature.target)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the rows of one person can be read.
+    pub fn check_target(&self, target: &str) -> Result<(), Damaged> {
+        match self.in_base(target) {
+            Some((base, person)) => {
+                let rows = base.generation.rows_of(person);
+                base.generation.verify_originals(rows)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether every row that a new generation takes over can be read.
+    pub fn check_all(&self) -> Result<(), Damaged> {
+        match &self.base {
+            Some(base) if base.lost => (0..base.generation.person_num())
+                .filter(|&person| !base.dead.contains(person as u32))
+                .try_for_each(|person| {
+                    let rows = base.generation.rows_of(person);
+                    base.generation.verify_originals(rows)
+                }),
+            Some(base) => {
+                let rows = 0..base.generation.row_num();
+                base.generation.verify_originals(rows)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes out everyone of the generation whose originals touch one of these byte ranges of its file, and returns how many they
+    /// are.
+    pub fn drop_damaged(&mut self, ranges: &[(u64, u64)]) -> usize {
+        let Some(base) = &mut self.base else { return 0 };
+        let mut lost = 0;
+        let dead = Arc::make_mut(&mut base.dead);
+        for person in 0..base.generation.person_num() {
+            let rows = base.generation.rows_of(person);
+            if !dead.contains(person as u32) && base.generation.originals_touch(&rows, ranges) {
+                dead.insert(person as u32);
+                self.features -= rows.len();
+                self.persons -= 1;
+                lost += 1;
+            }
+        }
+        base.lost = true;
+        lost
+    }
+
+    fn in_base(&self, target: &str) -> Option<(&Base, usize)> {
+        let base = self.base.as_ref()?;
+        let person = base.generation.person(target)?;
+        (!base.dead.contains(person as u32)).then_some((base, person))
+    }
+
+    fn add(&mut self, target: &str, features: &[RowBits]) {
+        if self.chunks.last().is_none_or(|tail| tail.chunk.is_full()) {
+            self.chunks.push(Tail {
+                chunk: Arc::new(Chunk::new()),
+                dead: Arc::default(),
+            });
+        }
+        let chunk = self.chunks.len() - 1;
+        let target: Arc<str> = target.into();
+        let person =
+            Arc::make_mut(&mut self.chunks[chunk].chunk).add(Arc::clone(&target), features);
+        // Four billion rows are two terabytes of tail, memory ends long before.
+        let place = Place {
+            chunk: chunk as u32,
+            person: person as u32,
+        };
+        Arc::make_mut(&mut self.index).insert(target, place);
+        self.persons += 1;
+        self.features += features.len();
+        self.tail_rows += features.len();
+    }
+
+    /// Takes a person out and returns its features, none for someone unknown.
+    fn take(&mut self, target: &str) -> Vec<RowBits> {
+        let features = if self.index.contains_key(target) {
+            let Some(place) = Arc::make_mut(&mut self.index).remove(target) else {
+                return Vec::new();
+            };
+            let tail = &mut self.chunks[place.chunk as usize];
+            Arc::make_mut(&mut tail.dead).insert(place.person);
+            tail.chunk.originals()[tail.chunk.rows_of(place.person as usize)].to_vec()
+        } else {
+            let Some((_, person)) = self.in_base(target) else {
+                return Vec::new();
+            };
+            let Some(base) = &mut self.base else {
+                return Vec::new();
+            };
+            let rows = base.generation.rows_of(person);
+            Arc::make_mut(&mut base.dead).insert(person as u32);
+            base.generation.originals()[rows].to_vec()
+        };
+        self.persons -= 1;
+        self.features -= features.len();
+        features
     }
 }
 
-/// Places are u32: four billion rows are three terabytes of matrix, memory ends long before.
-fn place(index: usize) -> u32 {
-    u32::try_from(index).expect("a matrix of four billion rows does not fit in memory")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn feature(target: &str, seed: u32) -> Feature {
-        let vector: Vec<f32> = (0..192)
-            .map(|i| ((i + seed * 977) as f32 * 0.31).cos())
-            .collect();
-        Feature::new(target.to_owned(), &Template::new(&vector).unwrap())
-    }
-
-    fn check_invariants(people: &People) {
-        assert_eq!(people.rows.len(), people.owners.len());
-        assert_eq!(people.slots.len(), people.people.len());
-        let mut seen = 0;
-        for (slot, person) in people.people.iter().enumerate() {
-            assert_eq!(people.slots[&person.target] as usize, slot);
-            assert!(!person.rows.is_empty());
-            for &row in &person.rows {
-                assert_eq!(people.owners[row as usize] as usize, slot);
-                seen += 1;
-            }
+/// Each target once, in the order in which the features name it first, with its features in their order.
+fn by_target(features: &[Feature]) -> Vec<(&str, Vec<RowBits>)> {
+    let mut order: HashMap<&str, usize> = HashMap::with_capacity(features.len());
+    let mut groups: Vec<(&str, Vec<RowBits>)> = Vec::with_capacity(features.len());
+    for feature in features {
+        let next = groups.len();
+        let place = *order.entry(&feature.target).or_insert(next);
+        if place == next {
+            groups.push((&feature.target, Vec::with_capacity(1)));
         }
-        assert_eq!(seen, people.rows.len());
+        groups[place].1.push(feature.bits);
     }
-
-    #[test]
-    fn removal_in_any_order_keeps_everyone_elses_rows() {
-        let names = ["a", "b", "c", "d"];
-        for first in 0..4 {
-            for second in 0..4 {
-                let mut people = People::default();
-                let mut all = Vec::new();
-                for seed in 0..10 {
-                    all.push(feature(names[seed as usize % 4], seed));
-                }
-                people.apply(&Operation::Insert {
-                    at: 0,
-                    features: all.clone(),
-                });
-                check_invariants(&people);
-                for gone in [names[first], names[second]] {
-                    people.apply(&Operation::Remove {
-                        at: 0,
-                        target: gone.to_owned(),
-                    });
-                    all.retain(|feature| feature.target != gone);
-                    check_invariants(&people);
-                }
-                let mut left: Vec<Feature> = people.features().collect();
-                left.sort_by(|a, b| a.target.cmp(&b.target));
-                all.sort_by(|a, b| a.target.cmp(&b.target));
-                assert_eq!(left, all);
-            }
-        }
-    }
-
-    #[test]
-    fn replacing_leaves_only_the_new_features() {
-        let mut people = People::default();
-        people.apply(&Operation::Insert {
-            at: 0,
-            features: vec![feature("a", 1), feature("b", 2), feature("a", 3)],
-        });
-        let new = vec![feature("a", 4), feature("a", 5)];
-        people.apply(&Operation::Replace {
-            at: 0,
-            features: new.clone(),
-        });
-        check_invariants(&people);
-        let left: Vec<Feature> = people.features().filter(|f| f.target == "a").collect();
-        assert_eq!(left, new);
-        assert_eq!(people.features_of("b"), 1);
-        assert_eq!(people.features_of("nobody"), 0);
-    }
+    groups
 }

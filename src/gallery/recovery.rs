@@ -1,298 +1,191 @@
-//! Opening a collection's directory: replay, then put right what a power cut or a failing medium left behind.
+//! Opening a collection's directory: reading it, then putting right what a power cut or a failing medium left behind.
 
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-
-use uuid::Uuid;
-
+use super::aside::{quarantine_faults, set_aside, warn};
 use super::error::{GalleryError, Warning, WhileDoing};
-use super::files;
-use super::journal::{Journal, StagedJournal, is_staged_name, journal_name, journal_number};
+use super::files::Home;
+use super::generation::{Health, OpenFault, examine, generation_name, generation_number, repair};
+use super::journal::{Journal, journal_name, journal_number, staged_for, staged_name};
 use super::operation::Identity;
-use super::replay::{Damage, Replay, replay};
-
-const QUARANTINE: &str = "quarantine";
+use super::people::People;
+use super::reading::{read, read_with};
+use super::storage::Access;
 
 /// A collection that can be served.
 pub(super) struct Recovered {
-    pub replay: Replay,
-    /// Where to append, or why the collection is read-only until the gallery is opened again.
-    pub journal: Result<Journal, String>,
+    pub people: People,
+    pub identity: Identity,
+    pub updated: u64,
+    /// Feature rows in all files.
+    pub rows: u64,
+    /// Where to append; `None` if a new journal has to be begun first, after this number.
+    pub journal: Option<Journal>,
+    /// Highest number in use.
+    pub highest: u64,
+    /// Everything must be written anew before anything is added: what is on disk is damaged.
+    pub rewrite: bool,
+    /// There is more than one journal: a compaction was interrupted.
+    pub unfinished: bool,
+    /// Why nothing may be written: the unreadable bytes could not be copied aside, and writing anew would lose them.
+    pub read_only: Option<String>,
     pub warnings: Vec<Warning>,
 }
 
-/// Opens the collection in `directory`.
+/// Opens the collection for serving: repairs what can be repaired, sets aside what cannot.
+///
+/// `warnings` are those that are known already; what is found comes behind them.
 ///
 /// # Errors
 /// The directory holds nothing that can be served. It was left untouched.
-pub(super) fn recover(directory: &Path, collection: Uuid) -> Result<Recovered, GalleryError> {
-    let number = *journal_numbers(directory)?
-        .last()
-        .ok_or_else(|| GalleryError::Damaged {
-            path: directory.to_owned(),
-            what: "it holds no journal".to_owned(),
-        })?;
-    let path = directory.join(journal_name(number));
-    let (file, replay) = replay(&path)?;
-    if replay.header.collection != collection
-        || replay.header.number != number
-        || replay.identity.collection != collection.into_bytes()
-    {
-        return Err(GalleryError::Damaged {
-            path,
-            what: "it belongs to another collection or place than its name says; was it copied by hand?"
-                .to_owned(),
-        });
-    }
-    let mut recovery = Recovery {
-        directory,
-        name: replay.identity.name.clone(),
-        warnings: Vec::new(),
+pub(super) fn recover(home: &Home, mut warnings: Vec<Warning>) -> Result<Recovered, GalleryError> {
+    // What is seen may be names that no medium holds yet: a daemon that was killed leaves them so. Nothing may be built on them, or
+    // removed because of them, before they are durable.
+    home.sync()?;
+    let reading = match read(home, Access::ReadWrite) {
+        Ok(reading) if reading.unreadable.is_empty() => reading,
+        first => {
+            // A generation cannot be opened. With its parity it often can be made whole, and then nothing is lost.
+            let mended = mend_generations(home, &mut warnings).unwrap_or_else(|error| {
+                tracing::error!(%error, "a damaged generation could not be rebuilt");
+                false
+            });
+            match mended {
+                true => read(home, Access::ReadWrite)?,
+                // A journal may build on rows that are lost; the others need not be lost with them.
+                false => match first {
+                    Err(error @ GalleryError::Damaged { .. }) => {
+                        read_with(home, Access::ReadWrite, true).map_err(|_| error)?
+                    }
+                    other => other?,
+                },
+            }
+        }
     };
-    recovery.mention_earlier_quarantine();
-    let journal = recovery.settle(file, path, &replay);
-    if let Err(reason) = &journal {
-        tracing::error!(
-            collection = recovery.name,
-            reason,
-            "collection is read-only"
-        );
+    if home.quarantined() > 0 && warnings.is_empty() {
+        let files = home.quarantined();
+        let what = format!("{files} unreadable parts from earlier damage lie in quarantine");
+        warn(home, &mut warnings, what, Some(home.quarantine_path()));
     }
-    recovery.remove_leftovers(journal.as_ref().map_or(number, Journal::number));
+    let rewrite = reading.is_damaged();
+    let read_only = set_aside(home, &reading, &mut warnings)
+        .err()
+        .map(|error| format!("damage could not be put right: {error}"));
+    if !rewrite && let Err(error) = remove_older(home, reading.restart) {
+        tracing::error!(directory = %home.directory.display(), %error, "an old file could not be erased");
+        let what = format!("an old file could not be erased: {error}");
+        warn(home, &mut warnings, what, None);
+    }
+    let mut journals = reading.journals;
+    let unfinished = journals.len() > 1;
+    let last = journals.pop();
+    let journal = match last {
+        Some(last) if !rewrite => {
+            let path = home.path(&journal_name(last.header.number));
+            if last.good_length < last.file_length {
+                tracing::debug!(
+                    path = %path.display(),
+                    bytes = last.file_length - last.good_length,
+                    "cutting off a record whose writing was interrupted"
+                );
+                last.file
+                    .set_length(last.good_length)
+                    .while_doing("cutting off an interrupted record", &path)?;
+            }
+            // A change that is seen from now on stays, acknowledged or not.
+            last.file
+                .sync_all()
+                .while_doing("making a journal durable", &path)?;
+            Some(Journal::resume(
+                home,
+                last.file,
+                last.header,
+                last.good_length,
+                last.next_sequence,
+            ))
+        }
+        _ => None,
+    };
     Ok(Recovered {
-        replay,
+        people: reading.people,
+        identity: reading.identity,
+        updated: reading.updated,
+        rows: reading.rows,
         journal,
-        warnings: recovery.warnings,
+        highest: reading.highest,
+        rewrite,
+        unfinished,
+        read_only,
+        warnings,
     })
 }
 
-struct Recovery<'a> {
-    directory: &'a Path,
-    name: String,
-    warnings: Vec<Warning>,
+/// Rebuilds every generation that can be rebuilt; true if there was one.
+fn mend_generations(home: &Home, warnings: &mut Vec<Warning>) -> Result<bool, GalleryError> {
+    let mut mended = false;
+    for name in home.names()? {
+        if let Some(number) = generation_number(&name)
+            && mend_generation(home, number, warnings)?
+        {
+            mended = true;
+        }
+    }
+    Ok(mended)
 }
 
-impl Recovery<'_> {
-    /// Cuts off a torn end; where there is damage, saves the bytes and writes the journal anew without them.
-    fn settle(&mut self, file: File, path: PathBuf, replay: &Replay) -> Result<Journal, String> {
-        if replay.damage.is_empty() {
-            if replay.good_length < replay.file_length {
-                tracing::debug!(
-                    path = %path.display(),
-                    bytes = replay.file_length - replay.good_length,
-                    "cutting off a record whose writing was interrupted"
-                );
-                file.set_len(replay.good_length)
-                    .and_then(|()| file.sync_all())
-                    .while_doing("cutting off an interrupted record", &path)
-                    .map_err(|error| error.to_string())?;
-            }
-            return Ok(Journal::resume(
-                file,
-                path,
-                &replay.header,
-                replay.good_length,
-                replay.next_sequence,
-                replay.rows,
-            ));
-        }
-        // The copy comes first: once the journal is rewritten, the unreadable bytes are nowhere else.
-        let copied = replay
-            .damage
-            .iter()
-            .map(|damage| {
-                let copy = quarantine(self.directory, &file, replay.header.number, damage);
-                self.report(damage, copy.as_ref().ok().and_then(Option::as_ref));
-                copy
-            })
-            .collect::<Result<Vec<_>, _>>();
-        copied
-            .and_then(|_| {
-                let identity = Identity {
-                    updated: replay.updated,
-                    ..replay.identity.clone()
-                };
-                next_journal(
-                    self.directory,
-                    replay.header.number,
-                    identity,
-                    replay.people.features(),
-                )?
-                .publish()
-            })
-            .map_err(|error| format!("damage could not be put right: {error}"))
-    }
-
-    fn report(&mut self, damage: &Damage, copy: Option<&PathBuf>) {
-        let bytes = damage.to - damage.from;
-        let mut what = match bytes {
-            0 => "a journal lacks records".to_owned(),
-            _ => format!(
-                "{bytes} bytes at {} of a journal could not be read",
-                damage.from
-            ),
-        };
-        if damage.lost_records > 0 {
-            what += &format!("; {} stored changes are lost", damage.lost_records);
-        }
-        if let Some(copy) = copy {
-            what += &format!("; the bytes were copied to {}", copy.display());
-        }
-        tracing::error!(
-            collection = self.name,
-            directory = %self.directory.display(),
-            offset = damage.from,
-            bytes,
-            lost_records = damage.lost_records,
-            "a journal is damaged"
-        );
-        self.warn(what, copy.cloned());
-    }
-
-    fn mention_earlier_quarantine(&mut self) {
-        let quarantine = self.directory.join(QUARANTINE);
-        let files = fs::read_dir(&quarantine).map_or(0, |entries| entries.count());
-        if files > 0 {
-            let what = format!("{files} unreadable parts from earlier damage lie in quarantine");
-            tracing::warn!(collection = self.name, files, "quarantine is not empty");
-            self.warn(what, Some(quarantine));
-        }
-    }
-
-    /// Removes what an interrupted rewrite left: unfinished journals and those before `current`.
-    fn remove_leftovers(&mut self, current: u64) {
-        let removed = remove_staged_journals(self.directory)
-            .and_then(|()| remove_older_journals(self.directory, current));
-        if let Err(error) = removed {
-            tracing::error!(collection = self.name, %error, "an old journal could not be erased");
-            self.warn(format!("an old journal could not be erased: {error}"), None);
-        }
-    }
-
-    fn warn(&mut self, what: String, quarantined: Option<PathBuf>) {
-        self.warnings.push(Warning {
-            directory: self.directory.to_owned(),
-            collection: Some(self.name.clone()),
-            what,
-            quarantined,
-        });
-    }
-}
-
-/// Writes, but does not yet publish, the journal that follows journal `number`.
-pub(super) fn next_journal(
-    directory: &Path,
+/// Rebuilds a generation in which one block, or some of what is there twice, is damaged. False if there is nothing to mend, or
+/// too much.
+pub(super) fn mend_generation(
+    home: &Home,
     number: u64,
-    identity: Identity,
-    features: impl Iterator<Item = super::operation::Feature>,
-) -> Result<StagedJournal, GalleryError> {
-    let number = number.checked_add(1).ok_or_else(|| GalleryError::Damaged {
-        path: directory.to_owned(),
-        what: "its journals have used up their numbers".to_owned(),
-    })?;
-    StagedJournal::write(directory, number, identity, features)
+    warnings: &mut Vec<Warning>,
+) -> Result<bool, GalleryError> {
+    const DOING: &str = "rebuilding a damaged generation";
+    let name = generation_name(number);
+    let path = home.path(&name);
+    let damaged = home
+        .storage
+        .open(&path, Access::Read)
+        .while_doing(DOING, &path)?;
+    let faults = match examine(&*damaged) {
+        Ok(Health::Repairable(faults)) => faults,
+        Ok(_) | Err(OpenFault::Damaged(_) | OpenFault::NewerFormat(_)) => return Ok(false),
+        Err(OpenFault::Io(error)) => return Err(error).while_doing(DOING, &path),
+    };
+    let copy = quarantine_faults(home, &name, &*damaged, &faults)?;
+    let staged = staged_name(&name);
+    let whole = home.create(&staged)?;
+    match repair(&*damaged, &whole) {
+        Ok(()) => {}
+        Err(OpenFault::Io(error)) => return Err(error).while_doing(DOING, &path),
+        Err(OpenFault::Damaged(_) | OpenFault::NewerFormat(_)) => return Ok(false),
+    }
+    home.publish(&staged, &name)?;
+    let parts: Vec<&str> = faults.iter().map(|fault| fault.what.as_str()).collect();
+    let mut what = format!(
+        "a generation was damaged and is whole again, nothing is lost; could not be read: {}",
+        parts.join(", ")
+    );
+    if let Some(copy) = &copy {
+        what += &format!("; the bytes were copied to {}", copy.display());
+    }
+    tracing::error!(path = %path.display(), "a generation was damaged and has been rebuilt");
+    warn(home, warnings, what, copy);
+    Ok(true)
 }
 
-/// Erases every journal with a lower number than `current`, durably.
-pub(super) fn remove_older_journals(directory: &Path, current: u64) -> Result<(), GalleryError> {
+/// Erases every file with a lower number than `current` and every unfinished one, durably.
+pub(super) fn remove_older(home: &Home, current: u64) -> Result<(), GalleryError> {
     let mut removed = false;
-    for number in journal_numbers(directory)? {
-        if number < current {
-            let path = directory.join(journal_name(number));
-            files::remove_file(&path).while_doing("erasing an old journal", &path)?;
+    for name in home.names()? {
+        let number = generation_number(&name).or_else(|| journal_number(&name));
+        let unfinished = staged_for(&name)
+            .is_some_and(|name| generation_number(name).or(journal_number(name)).is_some());
+        if unfinished || number.is_some_and(|number| number < current) {
+            home.remove(&name)?;
             removed = true;
         }
     }
     match removed {
-        true => files::sync_directory(directory),
+        true => home.sync(),
         false => Ok(()),
     }
-}
-
-/// Erases what was set aside as unreadable, durably.
-pub(super) fn remove_quarantine(directory: &Path) -> Result<(), GalleryError> {
-    let path = directory.join(QUARANTINE);
-    if !path.exists() {
-        return Ok(());
-    }
-    files::remove_directory(&path).while_doing("erasing the quarantine", &path)?;
-    files::sync_directory(directory)
-}
-
-fn remove_staged_journals(directory: &Path) -> Result<(), GalleryError> {
-    for name in names(directory)? {
-        if is_staged_name(&name) {
-            let path = directory.join(name);
-            files::remove_file(&path).while_doing("removing an unfinished journal", &path)?;
-        }
-    }
-    Ok(())
-}
-
-/// In rising order.
-fn journal_numbers(directory: &Path) -> Result<Vec<u64>, GalleryError> {
-    let mut numbers: Vec<u64> = names(directory)?
-        .iter()
-        .filter_map(|name| journal_number(name))
-        .collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-/// Names that are UTF-8; this room writes no others.
-fn names(directory: &Path) -> Result<Vec<String>, GalleryError> {
-    fs::read_dir(directory)
-        .and_then(|entries| {
-            entries
-                .map(|entry| Ok(entry?.file_name().into_string().ok()))
-                .collect::<io::Result<Vec<_>>>()
-        })
-        .map(|names| names.into_iter().flatten().collect())
-        .while_doing("reading a collection's directory", directory)
-}
-
-/// Copies the damaged bytes aside, durably. `None` if there are none.
-fn quarantine(
-    directory: &Path,
-    journal: &File,
-    number: u64,
-    damage: &Damage,
-) -> Result<Option<PathBuf>, GalleryError> {
-    if damage.from == damage.to {
-        return Ok(None);
-    }
-    const DOING: &str = "copying damaged bytes to quarantine";
-    let quarantine = directory.join(QUARANTINE);
-    match files::create_private_directory(&quarantine) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(error).while_doing(DOING, &quarantine);
-        }
-        _ => {}
-    }
-    let path = quarantine.join(format!(
-        "{}-bytes-{}-to-{}",
-        journal_name(number),
-        damage.from,
-        damage.to
-    ));
-    copy_range(journal, damage.from, damage.to, &path).while_doing(DOING, &path)?;
-    files::sync_directory(&quarantine)?;
-    files::sync_directory(directory)?;
-    Ok(Some(path))
-}
-
-fn copy_range(journal: &File, from: u64, to: u64, path: &Path) -> io::Result<()> {
-    let copy = files::create_private_file(path)?;
-    let mut chunk = vec![0; 64 << 10];
-    let mut at = from;
-    while at < to {
-        let left = usize::try_from(to - at).unwrap_or(usize::MAX);
-        let chunk = &mut chunk[..left.min(64 << 10)];
-        journal.read_exact_at(chunk, at)?;
-        copy.write_all_at(chunk, at - from)?;
-        at += chunk.len() as u64;
-    }
-    copy.sync_all()
 }

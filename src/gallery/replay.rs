@@ -1,27 +1,31 @@
 //! Reading a journal: every record that verifies is applied, what does not verify is located. Nothing is changed on disk here.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rkyv::util::AlignedVec;
 
 use super::error::{GalleryError, WhileDoing};
+use super::files::Home;
 use super::format::{
     FILE_HEADER_BYTES, FORMAT_VERSION, FileHeader, HeaderFault, RECORD_ALIGNMENT,
     RECORD_HEADER_BYTES, RecordHeader,
 };
+use super::journal::{BEGINNINGS, journal_name, seal_context};
 use super::operation::{Identity, Operation};
 use super::people::People;
+use super::seal::Sealer;
+use super::storage::{Access, StorageFile};
 
-/// What a journal holds.
+/// What a journal holds beside the changes, which went into the people.
 pub(super) struct Replay {
+    pub file: Arc<dyn StorageFile>,
     pub header: FileHeader,
-    pub identity: Identity,
-    pub people: People,
+    /// What `Begin` says. `None` if no copy of it could be read.
+    pub identity: Option<Identity>,
     /// Time of the last change, milliseconds since 1970 UTC.
-    pub updated: u64,
+    pub updated: Option<u64>,
     /// Feature rows in the file, the dead ones included.
     pub rows: u64,
     pub next_sequence: u32,
@@ -41,108 +45,216 @@ pub(super) struct Damage {
     pub lost_records: u32,
 }
 
-/// Reads the journal at `path`. The file comes back open for reading and writing.
+/// A journal whose header is known, not yet read any further.
+pub(super) struct Opened {
+    file: Arc<dyn StorageFile>,
+    file_length: u64,
+    pub header: FileHeader,
+    /// The header could not be read and was told from the records.
+    header_damaged: bool,
+}
+
+/// Opens journal `number`.
+///
+/// Everything in the header but its flags is known from the names of file and directory. So a damaged header is found again by
+/// trying which one the first records verify under.
 ///
 /// # Errors
-/// [`GalleryError::Damaged`] if the file header or the first record does not verify, [`GalleryError::NewerFormat`], and
+/// [`GalleryError::Damaged`] if neither header nor records verify, [`GalleryError::NewerFormat`], and
 /// [`GalleryError::Storage`] if the file cannot be read. A part that the medium refuses to read is such an error, not damage:
 /// it may come back, and rewriting the journal without it would make the loss final.
-pub(super) fn replay(path: &Path) -> Result<(File, Replay), GalleryError> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .while_doing("opening a journal", path)?;
-    let file_length = file
-        .metadata()
-        .while_doing("reading the size of a journal", path)?
-        .len();
-    let damaged = |what: &str| GalleryError::Damaged {
+pub(super) fn open_journal(
+    home: &Home,
+    number: u64,
+    access: Access,
+) -> Result<Opened, GalleryError> {
+    const DOING: &str = "reading a journal";
+    let path = home.path(&journal_name(number));
+    let file = home
+        .storage
+        .open(&path, access)
+        .while_doing("opening a journal", &path)?;
+    let file_length = file.length().while_doing(DOING, &path)?;
+    let mut bytes = [0; FILE_HEADER_BYTES];
+    let decoded = if file_length < FILE_HEADER_BYTES as u64 {
+        Err(HeaderFault::NotAJournal)
+    } else {
+        file.read_exact_at(&mut bytes, 0)
+            .while_doing(DOING, &path)?;
+        FileHeader::decode(&bytes)
+    };
+    let (header, header_damaged) = match decoded {
+        Ok(header) => (header, false),
+        Err(HeaderFault::NewerFormat(found)) => {
+            return Err(GalleryError::NewerFormat {
+                path,
+                found,
+                supported: FORMAT_VERSION,
+            });
+        }
+        Err(fault) => {
+            let guessed =
+                guess_header(home, number, &*file, file_length).while_doing(DOING, &path)?;
+            let what = match fault {
+                HeaderFault::BadChecksum => "the checksum of its header is wrong",
+                _ => "it does not begin like a journal",
+            };
+            (guessed.ok_or_else(|| damaged(&path, what))?, true)
+        }
+    };
+    if header.collection != home.collection || header.number != number {
+        let what =
+            "it belongs to another collection or place than its name says; was it copied by hand?";
+        return Err(damaged(&path, what));
+    }
+    Ok(Opened {
+        file,
+        file_length,
+        header,
+        header_damaged,
+    })
+}
+
+fn damaged(path: &Path, what: &str) -> GalleryError {
+    GalleryError::Damaged {
         path: path.to_owned(),
         what: what.to_owned(),
-    };
-    if file_length < FILE_HEADER_BYTES as u64 {
-        return Err(damaged("it is shorter than its header"));
     }
-    let mut header = [0; FILE_HEADER_BYTES];
-    file.read_exact_at(&mut header, 0)
-        .while_doing("reading a journal", path)?;
-    let header = FileHeader::decode(&header).map_err(|fault| match fault {
-        HeaderFault::NotAJournal => damaged("it does not begin like a journal"),
-        HeaderFault::BadChecksum => damaged("the checksum of its header is wrong"),
-        HeaderFault::NewerFormat(found) => GalleryError::NewerFormat {
-            path: path.to_owned(),
-            found,
-            supported: FORMAT_VERSION,
-        },
-    })?;
-    let mut reader = Reader {
-        file: &file,
-        seed: header.seed(),
-        file_length,
-        payload: AlignedVec::new(),
-    };
-    let first = reader
-        .record_at(FILE_HEADER_BYTES as u64)
-        .while_doing("reading a journal", path)?;
-    let (identity, good_length) = match first {
-        Found::Record {
-            sequence: 0,
-            operation: Operation::Begin(identity),
-            end,
-        } => (identity, end),
-        _ => return Err(damaged("its first record cannot be read")),
-    };
+}
+
+/// The header under which one of the first records verifies.
+fn guess_header(
+    home: &Home,
+    number: u64,
+    file: &dyn StorageFile,
+    file_length: u64,
+) -> io::Result<Option<FileHeader>> {
+    for (version, sealed, continues) in [
+        (FORMAT_VERSION, true, true),
+        (FORMAT_VERSION, false, true),
+        (FORMAT_VERSION, true, false),
+        (FORMAT_VERSION, false, false),
+        (1, false, false),
+    ] {
+        let header = FileHeader {
+            collection: home.collection,
+            number,
+            version,
+            sealed,
+            continues,
+        };
+        let mut reader = Reader::new(file, file_length, &header, home.sealer.as_ref());
+        let first = reader.record_at(FILE_HEADER_BYTES as u64)?;
+        if matches!(first, Found::Record { .. }) {
+            return Ok(Some(header));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a journal to its end and applies every change to `people`.
+///
+/// # Errors
+/// [`GalleryError::Storage`] if the file cannot be read; [`GalleryError::Damaged`] if the rows of the generation that a change
+/// builds on are damaged, or the journal is sealed and there is no key.
+pub(super) fn replay(
+    home: &Home,
+    opened: Opened,
+    people: &mut People,
+) -> Result<Replay, GalleryError> {
+    const DOING: &str = "reading a journal";
+    let path = home.path(&journal_name(opened.header.number));
+    if opened.header.sealed && home.sealer.is_none() {
+        return Err(damaged(&path, "it is sealed and no key was given"));
+    }
+    let mut reader = Reader::new(
+        &*opened.file,
+        opened.file_length,
+        &opened.header,
+        home.sealer.as_ref(),
+    );
     let mut replay = Replay {
-        people: People::default(),
-        updated: identity.updated,
+        file: Arc::clone(&opened.file),
+        header: opened.header,
+        identity: None,
+        updated: None,
         rows: 0,
-        next_sequence: 1,
-        good_length,
-        file_length,
+        next_sequence: 0,
+        good_length: FILE_HEADER_BYTES as u64,
+        file_length: opened.file_length,
         damage: Vec::new(),
-        header,
-        identity,
     };
-    replay
-        .read_records(&mut reader)
-        .while_doing("reading a journal", path)?;
-    Ok((file, replay))
+    if opened.header_damaged {
+        replay.damage.push(Damage {
+            from: 0,
+            to: FILE_HEADER_BYTES as u64,
+            lost_records: 0,
+        });
+    }
+    while let Some((operation, at, end, sequence)) =
+        replay.next(&mut reader).while_doing(DOING, &path)?
+    {
+        if let Operation::Begin(identity) = &operation {
+            replay.identity.get_or_insert_with(|| identity.clone());
+        } else {
+            people
+                .check(&operation)
+                .map_err(|_| damaged(&path, "the generation that it goes on from is damaged"))?;
+            people.apply(&operation);
+            replay.updated = Some(operation.at());
+        }
+        replay.accept(at, end, sequence, operation.rows());
+    }
+    if replay.next_sequence == 0 {
+        // Not even one `Begin`: with version 1 there is only one, so the name of the collection may be lost.
+        replay.unreadable(FILE_HEADER_BYTES as u64, replay.good_length);
+    }
+    Ok(replay)
 }
 
 impl Replay {
-    fn read_records(&mut self, reader: &mut Reader) -> io::Result<()> {
-        let mut at = self.good_length;
+    /// The next record that can stand where it stands.
+    fn next(&mut self, reader: &mut Reader) -> io::Result<Option<(Operation, u64, u64, u32)>> {
         loop {
-            at = match reader.record_at(at)? {
-                Found::End => return Ok(()),
+            let at = self.good_length;
+            match reader.record_at(at)? {
+                Found::End => return Ok(None),
                 Found::Record {
                     sequence,
                     operation,
                     end,
                 } if sequence >= self.next_sequence
                     && sequence < u32::MAX
-                    && !matches!(operation, Operation::Begin(_)) =>
+                    && (sequence < BEGINNINGS) >= matches!(operation, Operation::Begin(_)) =>
                 {
-                    self.accept(at, end, sequence, &operation);
-                    end
+                    return Ok(Some((operation, at, end, sequence)));
                 }
                 // A record that verifies but cannot stand here: a later copy of an earlier one, or one that says nothing.
-                Found::Record { end, .. } | Found::BadPayload { end } => {
-                    self.unreadable(at, end);
-                    end
+                Found::Record { end, .. } => self.unreadable(at, end),
+                bad @ (Found::BadPayload { .. } | Found::BadHeader) => {
+                    let next = reader.next_record_after(at)?;
+                    if next == self.file_length && reader.lacks_a_sector(at)? {
+                        return Ok(None);
+                    }
+                    self.unreadable(
+                        at,
+                        match bad {
+                            Found::BadPayload { end } => end,
+                            _ => next,
+                        },
+                    );
                 }
-                Found::BadHeader => {
-                    let end = reader.next_record_after(at)?;
-                    self.unreadable(at, end);
-                    end
-                }
-            };
+            }
         }
     }
 
-    fn accept(&mut self, at: u64, end: u64, sequence: u32, operation: &Operation) {
-        let lost_records = sequence - self.next_sequence;
+    fn accept(&mut self, at: u64, end: u64, sequence: u32, rows: u64) {
+        // A lost `Begin` is no lost change: another copy or the generation says the same.
+        let first_change = match self.header.version {
+            1 => 1,
+            _ => BEGINNINGS,
+        };
+        let lost_records = sequence.saturating_sub(self.next_sequence.max(first_change));
         if lost_records > 0 {
             match self.damage.last_mut() {
                 Some(damage) if damage.to == at => damage.lost_records = lost_records,
@@ -153,9 +265,7 @@ impl Replay {
                 }),
             }
         }
-        self.people.apply(operation);
-        self.updated = operation.at();
-        self.rows += operation.rows();
+        self.rows += rows;
         self.next_sequence = sequence + 1;
         self.good_length = end;
     }
@@ -190,14 +300,32 @@ enum Found {
 }
 
 struct Reader<'a> {
-    file: &'a File,
+    file: &'a dyn StorageFile,
+    header: &'a FileHeader,
+    sealer: Option<&'a Sealer>,
     seed: u32,
     file_length: u64,
     /// Kept between records, so that reading allocates once.
     payload: AlignedVec,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(
+        file: &'a dyn StorageFile,
+        file_length: u64,
+        header: &'a FileHeader,
+        sealer: Option<&'a Sealer>,
+    ) -> Reader<'a> {
+        Reader {
+            file,
+            header,
+            sealer: sealer.filter(|_| header.sealed),
+            seed: header.seed(),
+            file_length,
+            payload: AlignedVec::new(),
+        }
+    }
+
     fn record_at(&mut self, at: u64) -> io::Result<Found> {
         if self.file_length.saturating_sub(at) < RECORD_HEADER_BYTES as u64 {
             return Ok(Found::End);
@@ -230,13 +358,16 @@ impl Reader<'_> {
         self.payload.resize(header.payload_bytes as usize, 0);
         self.file
             .read_exact_at(&mut self.payload, at + RECORD_HEADER_BYTES as u64)?;
-        Ok(
-            if crc32c::crc32c(&self.payload) == header.payload_checksum {
-                Operation::decode(&self.payload)
-            } else {
-                None
-            },
-        )
+        if crc32c::crc32c(&self.payload) != header.payload_checksum {
+            return Ok(None);
+        }
+        Ok(match self.sealer {
+            Some(sealer) => sealer
+                .open(&seal_context(self.header, header.sequence), &self.payload)
+                .and_then(|plain| Operation::decode(&plain)),
+            None if self.header.sealed => None,
+            None => Operation::decode(&self.payload),
+        })
     }
 
     /// The next place behind `at` where a whole record verifies, header and payload; the end of the file if there is none.
@@ -262,6 +393,25 @@ impl Reader<'_> {
         Ok(self.file_length)
     }
 
+    /// Whether of the bytes from `at` on those in one sector are all zero: the file was lengthened, and the power went before all
+    /// was written. Records have no such zeros: templates are of length 1, and padding is shorter than [`ZEROS`].
+    fn lacks_a_sector(&self, at: u64) -> io::Result<bool> {
+        let mut sector = [0; SECTOR_BYTES as usize];
+        let mut at = at;
+        while at < self.file_length {
+            let end = (at + 1)
+                .next_multiple_of(SECTOR_BYTES)
+                .min(self.file_length);
+            let piece = &mut sector[..(end - at) as usize];
+            self.file.read_exact_at(piece, at)?;
+            if piece.len() >= ZEROS && piece.iter().all(|&byte| byte == 0) {
+                return Ok(true);
+            }
+            at = end;
+        }
+        Ok(false)
+    }
+
     fn only_zeros_from(&self, at: u64) -> io::Result<bool> {
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut at = at;
@@ -282,6 +432,12 @@ impl Reader<'_> {
         Ok(length)
     }
 }
+
+/// What a medium writes whole or not at all.
+const SECTOR_BYTES: u64 = 512;
+
+/// More zeros in a row than a record has between and behind its parts.
+const ZEROS: usize = 64;
 
 /// A multiple of the record alignment.
 const CHUNK_BYTES: usize = 64 << 10;

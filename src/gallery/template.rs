@@ -13,7 +13,7 @@ pub const TEMPLATE_DIMENSIONS: usize = 192;
 pub(super) type Row = [f32; TEMPLATE_DIMENSIONS];
 
 /// The bits of a row as IEEE 754 binary16, as stored.
-pub(super) type RowBits = [u16; TEMPLATE_DIMENSIONS];
+pub type RowBits = [u16; TEMPLATE_DIMENSIONS];
 
 /// L2-normalised face template of [`TEMPLATE_DIMENSIONS`] numbers without a unit.
 ///

@@ -1,36 +1,43 @@
-//! When a journal is written anew: the erasure bound of `docs/design/gallery.md` as code.
+//! When the files are written anew: the bounds of `docs/design/gallery.md` as code.
 
-/// A removal erases in the same call if the journal is at most this long: rewriting 8 MiB takes an SD card about a second.
-/// Longer journals are not rewritten for each of a thousand removals in a row.
-const ERASE_AT_ONCE_BYTES: u64 = 8 << 20;
+/// A removal erases in the same call if the files hold at most this many features: writing 8 MiB takes an SD card about a second.
+/// Larger ones are not written anew for each of a thousand removals in a row.
+const ERASE_AT_ONCE_ROWS: u64 = 14_000;
 
-/// Shorter journals are not rewritten for the space that they waste.
-const COMPACTION_FLOOR_BYTES: u64 = 64 << 10;
+/// Fewer rows are not written anew for the space that they waste.
+const COMPACTION_FLOOR_ROWS: u64 = 256;
 
-/// What of a journal serves nobody any more.
+/// The journals may hold so many rows, or this share of the generation if that is more: the first bounds the time to open and the
+/// memory, the second what an enrolment of everyone writes in all (some nine times its data).
+const TAIL_ROWS: u64 = 8192;
+const TAIL_SHARE: u64 = 8;
+
+/// What of the files serves nobody, and what is not in a generation yet.
 pub(super) struct Waste {
     /// Feature rows of people or features that were removed.
     pub dead_rows: u64,
-    /// All feature rows in the file.
+    /// All feature rows in the files.
     pub rows: u64,
-    /// Size of the file in bytes.
-    pub journal_bytes: u64,
+    /// Rows in memory that are in no generation.
+    pub tail_rows: u64,
+    /// Rows of the generation.
+    pub base_rows: u64,
 }
 
 impl Waste {
-    /// Whether to rewrite in the same call that removed someone.
+    /// Whether to write anew in the same call that removed someone.
     pub fn goes_with_a_removal(&self) -> bool {
-        self.dead_rows > 0 && (self.journal_bytes <= ERASE_AT_ONCE_BYTES || self.is_large())
+        self.dead_rows > 0 && self.rows <= ERASE_AT_ONCE_ROWS
     }
 
-    /// Whether to rewrite in the same call that replaced features.
-    pub fn goes_with_an_update(&self) -> bool {
-        self.is_large()
+    /// Whether the background should write a new generation.
+    pub fn wants_compaction(&self) -> bool {
+        self.tail_rows > TAIL_ROWS.max(self.base_rows / TAIL_SHARE) || self.is_large()
     }
 
-    /// More dead than alive: rewriting costs at most as much as the appends since the last rewrite did.
+    /// More dead than alive: writing anew costs at most as much as the appends since the last time did.
     fn is_large(&self) -> bool {
-        self.dead_rows > self.rows / 2 && self.journal_bytes > COMPACTION_FLOOR_BYTES
+        self.dead_rows > self.rows / 2 && self.rows > COMPACTION_FLOOR_ROWS
     }
 }
 
@@ -38,26 +45,36 @@ impl Waste {
 mod tests {
     use super::*;
 
-    fn waste(dead_rows: u64, rows: u64, journal_bytes: u64) -> Waste {
+    fn waste(dead_rows: u64, rows: u64) -> Waste {
         Waste {
             dead_rows,
             rows,
-            journal_bytes,
+            tail_rows: 0,
+            base_rows: rows,
         }
     }
 
     #[test]
-    fn removals_rewrite_short_journals_at_once_and_long_ones_when_half_dead() {
-        assert!(waste(1, 100, ERASE_AT_ONCE_BYTES).goes_with_a_removal());
-        assert!(!waste(0, 100, 1000).goes_with_a_removal());
-        assert!(!waste(50, 100, ERASE_AT_ONCE_BYTES + 1).goes_with_a_removal());
-        assert!(waste(51, 100, ERASE_AT_ONCE_BYTES + 1).goes_with_a_removal());
+    fn removals_write_small_collections_anew_at_once_and_large_ones_when_half_dead() {
+        assert!(waste(1, ERASE_AT_ONCE_ROWS).goes_with_a_removal());
+        assert!(!waste(0, 100).goes_with_a_removal());
+        assert!(!waste(50, ERASE_AT_ONCE_ROWS + 1).goes_with_a_removal());
+        assert!(!waste(500, 1000).wants_compaction());
+        assert!(waste(501, 1000).wants_compaction());
+        assert!(!waste(200, COMPACTION_FLOOR_ROWS).wants_compaction());
     }
 
     #[test]
-    fn updates_rewrite_when_half_dead_and_not_tiny() {
-        assert!(!waste(99, 100, COMPACTION_FLOOR_BYTES).goes_with_an_update());
-        assert!(waste(51, 100, COMPACTION_FLOOR_BYTES + 1).goes_with_an_update());
-        assert!(!waste(50, 100, COMPACTION_FLOOR_BYTES + 1).goes_with_an_update());
+    fn a_long_tail_goes_into_a_generation() {
+        let tail = |tail_rows, base_rows| Waste {
+            dead_rows: 0,
+            rows: tail_rows + base_rows,
+            tail_rows,
+            base_rows,
+        };
+        assert!(!tail(TAIL_ROWS, 0).wants_compaction());
+        assert!(tail(TAIL_ROWS + 1, 0).wants_compaction());
+        assert!(!tail(TAIL_ROWS + 1, 500_000).wants_compaction());
+        assert!(tail(62_501, 500_000).wants_compaction());
     }
 }

@@ -53,6 +53,11 @@ pub fn router(state: AppState) -> Router {
         .merge(licensed);
     Router::new()
         .nest(PREFIX, api)
+        // Where monitoring looks for it. Without a license too: it is then that somebody looks.
+        .route(
+            "/metrics",
+            get(system::metrics).head(method_not_allowed) as MethodRouter<AppState>,
+        )
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
@@ -61,9 +66,9 @@ pub fn router(state: AppState) -> Router {
 }
 
 async fn require_license(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let license = state.engine.license();
-    if license.state() != license::State::Authorized {
-        let error = Error::new(Code::Unlicensed).with(license.detail());
+    let license = state.engine.license().verdict();
+    if license.state != license::State::Authorized {
+        let error = Error::new(Code::Unlicensed).with(license.detail.clone());
         return ApiError::from(error).into_response();
     }
     next.run(request).await

@@ -1,11 +1,14 @@
 //! `recocomp bench`: figures about this build on this machine.
 
 mod accuracy;
+mod commits;
+mod compaction;
 mod detection;
 mod metrics;
 mod parallel;
-
 mod pipeline;
+mod search;
+mod synthetic;
 
 pub use parallel::progress_bar;
 
@@ -18,15 +21,18 @@ use crate::config::Config;
 use crate::inference::ModelSet;
 use crate::recognition::{Recognizer, RecognizerOptions};
 
-/// Measure accuracy, detection and speed
+/// Measure accuracy, detection and speed; searches, enrolments and compaction of galleries
 #[derive(Subcommand)]
 pub enum Verb {
     Accuracy(accuracy::Arguments),
     Detection(detection::Arguments),
     Pipeline(pipeline::Arguments),
+    Search(search::Arguments),
+    Commits(commits::Arguments),
+    Compaction(compaction::Arguments),
 }
 
-/// What every bench takes.
+/// What every bench of the recognition takes.
 #[derive(Args)]
 struct Common {
     /// Print one JSON object and nothing else
@@ -42,6 +48,9 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Accuracy(arguments) => accuracy::run(&arguments),
         Verb::Detection(arguments) => detection::run(&arguments),
         Verb::Pipeline(arguments) => pipeline::run(&arguments),
+        Verb::Search(arguments) => search::run(&arguments),
+        Verb::Commits(arguments) => commits::run(&arguments),
+        Verb::Compaction(arguments) => compaction::run(&arguments),
     }
 }
 

@@ -82,26 +82,47 @@ fn what_an_update_replaced_goes_with_the_next_erasure() {
 }
 
 #[test]
-fn updates_alone_do_not_let_the_journal_grow() {
+fn updates_alone_do_not_let_the_files_grow() {
     let (directory, gallery) = enrolled();
     for seed in 0..1000 {
         gallery
             .update("c", items(&[("ben-lang-genug", 100 + seed)]))
             .unwrap();
+        gallery.tend();
     }
-    let length = fs::metadata(journal_path(directory.path())).unwrap().len();
-    assert!(length < 70_000, "{length}");
+    let total: u64 = (files_below(directory.path()).iter())
+        .map(|path| fs::metadata(path).unwrap().len())
+        .sum();
+    assert!(total < 140_000, "{total}");
+}
+
+/// Nobody can tell whose bytes are in the quarantine.
+#[test]
+fn an_erasure_empties_the_quarantine_too() {
+    let (directory, gallery) = enrolled();
+    drop(gallery);
+    flip_in_journal(directory.path());
+    let gallery = open(directory.path());
+    gallery.insert("c", items(&[("carl", 7)])).unwrap();
+    assert_eq!(traces(directory.path(), &stored_bytes(1)).len(), 1);
+    gallery.remove_target("c", "carl").unwrap();
+    assert!(traces(directory.path(), &stored_bytes(1)).is_empty());
+}
+
+/// Damages the last record.
+fn flip_in_journal(gallery: &Path) {
+    let journal = journal_path(gallery);
+    let mut bytes = fs::read(&journal).unwrap();
+    let last = bytes.len() - 100;
+    bytes[last] ^= 1;
+    fs::write(&journal, bytes).unwrap();
 }
 
 #[test]
 fn clear_empties_the_quarantine_too() {
     let (directory, gallery) = enrolled();
     drop(gallery);
-    let journal = journal_path(directory.path());
-    let mut bytes = fs::read(&journal).unwrap();
-    let last = bytes.len() - 100;
-    bytes[last] ^= 1;
-    fs::write(&journal, bytes).unwrap();
+    flip_in_journal(directory.path());
     let gallery = open(directory.path());
     let in_quarantine = traces(directory.path(), &stored_bytes(1));
     assert_eq!(in_quarantine.len(), 1);

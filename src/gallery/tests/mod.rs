@@ -1,17 +1,29 @@
 //! The gallery as its callers see it, and its files as a power cut, a failing card or a curious reader leaves them.
 
+mod background;
 mod concurrency;
+mod crash;
 mod damage;
 mod erasure;
 mod failing_storage;
+mod generations;
+mod interrupted;
 mod reopen;
+mod sealing;
 mod semantics;
+// The crash driver uses all of it.
+#[allow(dead_code, unused_imports)]
+mod storage;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::files::Home;
 use super::operation::Feature;
+use super::storage::Disk;
 use super::template::RowBits;
 use super::{Gallery, Options, Template};
 
@@ -85,12 +97,24 @@ fn collection_directory(gallery: &Path) -> PathBuf {
     directories.pop().unwrap()
 }
 
+/// The only collection's directory as the gallery's rooms see it.
+fn home(gallery: &Path) -> Home {
+    let directory = collection_directory(gallery);
+    let name = directory.file_name().unwrap().to_str().unwrap();
+    Home {
+        storage: Arc::new(Disk),
+        collection: name.parse().unwrap(),
+        directory,
+        sealer: None,
+    }
+}
+
 /// The only journal of the only collection.
 fn journal_path(gallery: &Path) -> PathBuf {
     let mut journals: Vec<PathBuf> = fs::read_dir(collection_directory(gallery))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_file())
+        .filter(|path| path.to_string_lossy().contains("/journal-"))
         .collect();
     assert_eq!(journals.len(), 1, "{journals:?}");
     journals.pop().unwrap()
@@ -107,4 +131,45 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Names of the files in `directory`, sorted.
+fn names_in(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = (fs::read_dir(directory).unwrap())
+        .map(|entry| entry.unwrap())
+        .filter(|entry| !entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Every file below `directory`, by its path in there, with its bytes.
+fn tree_of(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = files_below(directory).into_iter().map(|path| {
+        let bytes = fs::read(&path).unwrap();
+        (path.strip_prefix(directory).unwrap().to_owned(), bytes)
+    });
+    files.collect()
+}
+
+/// Makes `to` hold what `from` holds.
+fn copy_directory(from: &Path, to: &Path) {
+    write_tree(&tree_of(from), to);
+}
+
+/// Makes `to` hold these files, and nothing else.
+fn write_tree(tree: &BTreeMap<PathBuf, Vec<u8>>, to: &Path) {
+    for old in fs::read_dir(to).unwrap() {
+        let old = old.unwrap().path();
+        match old.is_dir() {
+            true => fs::remove_dir_all(old).unwrap(),
+            false => fs::remove_file(old).unwrap(),
+        }
+    }
+    for (path, bytes) in tree {
+        let path = to.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
 }
