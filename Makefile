@@ -67,13 +67,13 @@ test: ## everything that must be green: lint, tests, black-box tests, documentat
 	  'tools and runtime' '$(MAKE) setup' \
 	  'format' '$(MAKE) check-format' \
 	  'clippy' '$(MAKE) check-clippy' \
+	  'documentation' '$(MAKE) doc' \
 	  'build' '$(MAKE) build' \
 	  'Rust tests' '$(MAKE) test-rust' \
 	  'documentation tests' '$(MAKE) test-doc' \
 	  'black-box tests' '$(MAKE) test-api' \
 	  'unsafe code under a sanitizer' '$(MAKE) test-unsafe' \
-	  'fuzzing, one minute' '$(MAKE) fuzz' \
-	  'documentation' '$(MAKE) doc'
+	  'fuzzing, one minute' '$(MAKE) fuzz'
 
 .PHONY: test-rust
 test-rust: setup ## unit and integration tests in Rust

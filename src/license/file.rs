@@ -45,7 +45,7 @@ pub struct Terms {
     pub limits: Limits,
     /// Names of optional parts: 1 to 32 lower-case letters, digits and `-` each. One that this program does not know has no effect.
     pub features: Vec<String>,
-    /// The vendor declares the device's record of the time void, see [`super::mark`].
+    /// The vendor declares the device's record of the time void, see `mark.rs`.
     pub clock_reset: bool,
 }
 
