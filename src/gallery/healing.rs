@@ -130,7 +130,10 @@ impl Collection {
         let suspended = matches!(**writer, Writer::Suspended { .. });
         let rewrite = writable && (recovered.rewrite || suspended);
         let highest = recovered.highest;
-        let (new_writer, new_state) = take_up(recovered, &self.name);
+        let (new_writer, mut new_state) = take_up(recovered, &self.name);
+        if suspended && new_state.trouble.is_none() {
+            new_state.trouble = self.read().trouble.clone();
+        }
         *self.write() = new_state;
         **writer = match suspended && writable {
             true => Writer::Suspended {

@@ -175,8 +175,12 @@ pub(super) fn mend_generation(
 /// Erases every file with a lower number than `current` and every unfinished one, durably.
 pub(super) fn remove_older(home: &Home, current: u64) -> Result<(), GalleryError> {
     let mut removed = false;
-    for name in home.names()? {
-        let number = generation_number(&name).or_else(|| journal_number(&name));
+    let number_of = |name: &str| generation_number(name).or_else(|| journal_number(name));
+    let mut names = home.names()?;
+    // The oldest first, a generation before its journal: what a failure leaves is not taken for a whole chain.
+    names.sort_by_key(|name| (number_of(name), journal_number(name).is_some()));
+    for name in names {
+        let number = number_of(&name);
         let unfinished = staged_for(&name)
             .is_some_and(|name| generation_number(name).or(journal_number(name)).is_some());
         if unfinished || number.is_some_and(|number| number < current) {

@@ -144,8 +144,11 @@ fn guess_header(
             continues,
         };
         let mut reader = Reader::new(file, file_length, &header, home.sealer.as_ref());
-        let first = reader.record_at(FILE_HEADER_BYTES as u64)?;
-        if matches!(first, Found::Record { .. }) {
+        let first = FILE_HEADER_BYTES as u64;
+        // The first record shares its sector with the header, so it may be damaged, too.
+        if matches!(reader.record_at(first)?, Found::Record { .. })
+            || reader.next_record_after(first)? < file_length
+        {
             return Ok(Some(header));
         }
     }

@@ -101,9 +101,14 @@ impl Collection {
     pub fn compact_now(&self) -> Result<(), GalleryError> {
         let _tending = self.interrupt_tending();
         let mut writer = self.lock_writer();
-        let result = self.compact_locked(&mut writer);
+        self.compact_or_wait(&mut writer)
+    }
+
+    /// After a failure while changes are suspended the next attempt waits.
+    fn compact_or_wait(&self, writer: &mut Writer) -> Result<(), GalleryError> {
+        let result = self.compact_locked(writer);
         if result.is_err()
-            && let Writer::Suspended { retry_at, .. } = &mut *writer
+            && let Writer::Suspended { retry_at, .. } = writer
         {
             *retry_at = Instant::now() + RETRY;
         }
@@ -124,7 +129,16 @@ impl Collection {
             return;
         }
         let due = matches!(&*self.lock_writer(), Writer::Suspended { retry_at, .. } if *retry_at <= Instant::now());
-        if due && let Err(error) = self.compact_now() {
+        if !due {
+            return;
+        }
+        let _tending = self.interrupt_tending();
+        let mut writer = self.lock_writer();
+        // Whoever came first has tried already, with or without success.
+        if !matches!(&*writer, Writer::Suspended { retry_at, .. } if *retry_at <= Instant::now()) {
+            return;
+        }
+        if let Err(error) = self.compact_or_wait(&mut writer) {
             tracing::warn!(collection = self.name, %error, "changes stay suspended");
         }
     }
