@@ -1,6 +1,6 @@
 //! Reading request bodies within limits of size, memory and time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -24,6 +24,9 @@ pub struct BodyLimits {
     pub idle: Duration,
     /// Memory for the bodies of all requests together.
     pub budget: Arc<Semaphore>,
+    /// Held while a body takes from the budget or gives its share back because it got no more: of
+    /// several that ask at once the first to be refused makes room for the next.
+    turn: Arc<Mutex<()>>,
 }
 
 /// The budget is counted in blocks of this many bytes.
@@ -45,11 +48,13 @@ impl BodyLimits {
             max_bytes,
             idle,
             budget: Arc::new(Semaphore::new(blocks)),
+            turn: Arc::default(),
         }
     }
 
     /// Makes what is `held` enough for `needed` bytes. Memory is reserved as bytes come, not as they
-    /// are announced: an announcement costs a client nothing.
+    /// are announced: an announcement costs a client nothing. A body that is refused holds nothing
+    /// any more.
     fn reserve(&self, held: &mut Reserved, needed: usize) -> Result<(), ApiError> {
         if needed <= held.bytes.max(FREE) {
             return Ok(());
@@ -58,10 +63,12 @@ impl BodyLimits {
         let goal = (needed.next_power_of_two()).min(self.max_bytes.max(needed));
         let blocks = (goal - held.bytes.max(FREE)).div_ceil(BLOCK);
         let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
-        let permit = (self.budget.clone().try_acquire_many_owned(blocks)).map_err(|_| {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(permit) = self.budget.clone().try_acquire_many_owned(blocks) else {
+            *held = Reserved::default();
             let detail = "the uploads in progress take all memory that is set aside for them";
-            Error::new(Code::Busy).with(detail)
-        })?;
+            return Err(Error::new(Code::Busy).with(detail).into());
+        };
         held.bytes = goal;
         match &mut held.permit {
             Some(all) => all.merge(permit),
