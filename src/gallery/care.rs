@@ -61,6 +61,7 @@ impl Gallery {
         let pace = Pace::BytesPerSecond(self.options.compaction_bytes_per_second);
         let mut tended = 0;
         for collection in self.all() {
+            collection.erase_leftovers_in_background();
             if collection.wants_compaction() {
                 tended += 1;
                 if let Err(error) = collection.compact_in_background(pace) {
@@ -90,6 +91,16 @@ impl Gallery {
     /// [`GalleryError::UnknownCollection`].
     pub fn parts(&self, name: &str) -> Result<Vec<Part>, GalleryError> {
         Ok(self.get(name)?.read().people.parts())
+    }
+
+    /// Erases what was set aside as unreadable, once an operator has had the time to look at it, where it may be of people who left.
+    /// To be called every hour.
+    pub fn erase_old_quarantines(&self) {
+        for collection in self.all() {
+            if let Err(error) = collection.erase_old_quarantine() {
+                tracing::error!(collection = collection.name(), %error, "the quarantine is not erased yet");
+            }
+        }
     }
 
     /// Counters since the gallery was opened.

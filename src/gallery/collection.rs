@@ -6,7 +6,6 @@
 //! storage.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Instant, SystemTime};
 
@@ -18,6 +17,7 @@ use super::error::{GalleryError, Warning, WhileDoing};
 use super::files::Home;
 use super::gallery::Options;
 use super::generation::{Pace, generation_name, write_generation};
+use super::hurry::Hurry;
 use super::journal::{Journal, publish_journal, stage_journal, staged_name};
 use super::metrics::Metrics;
 use super::operation::Identity;
@@ -25,6 +25,7 @@ use super::people::{Hit, People};
 use super::recovery::{Recovered, recover};
 use super::scan::SharedPass;
 use super::template::{RowBits, Template};
+use super::waste::Leftovers;
 
 /// A collection as `/collection/status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub(super) struct Collection {
     /// When the background last failed to write a generation.
     pub(super) last_failure: Mutex<Option<Instant>>,
     /// Asks whoever holds `tending` in the background to stop.
-    pub(super) hurry: AtomicBool,
+    pub(super) hurry: Hurry,
     pub(super) queue: Queue,
     writer: Mutex<Writer>,
     state: RwLock<State>,
@@ -85,6 +86,8 @@ pub(super) struct State {
     pub rows: u64,
     /// A compaction was begun and not finished: there are journals behind the one in use.
     pub unfinished: bool,
+    /// Files that count no more and are not erased yet.
+    pub leftovers: Option<Leftovers>,
     /// Why the collection accepts no changes, if it does not.
     pub trouble: Option<String>,
     pub warnings: Vec<Warning>,
@@ -108,8 +111,8 @@ impl Collection {
         let name = generation_name(1);
         let staged = staged_name(&name);
         let file = home.create(&staged)?;
-        let never = AtomicBool::new(false);
-        write_generation(&file, 1, identity.clone(), people, Pace::AtOnce, &never)
+        let (pace, never) = (Pace::AtOnce, &|| false);
+        write_generation(&file, 1, identity.clone(), people, pace, never)
             .while_doing("writing a generation", &home.path(&staged))?;
         home.publish(&staged, &name)
     }
@@ -134,7 +137,7 @@ impl Collection {
             metrics,
             tending: Mutex::new(()),
             last_failure: Mutex::new(None),
-            hurry: AtomicBool::new(false),
+            hurry: Hurry::default(),
             queue: Queue::default(),
             writer: Mutex::new(writer),
             state: RwLock::new(state),
@@ -267,10 +270,7 @@ impl Collection {
 
     /// As [`Collection::lock_tending`], but whoever works in the background is asked to stop.
     pub(super) fn interrupt_tending(&self) -> MutexGuard<'_, ()> {
-        self.hurry.store(true, Ordering::SeqCst);
-        let tending = self.lock_tending();
-        self.hurry.store(false, Ordering::SeqCst);
-        tending
+        self.hurry.wait_for(|| self.lock_tending())
     }
 
     pub(super) fn lock_writer(&self) -> MutexGuard<'_, Writer> {
@@ -326,6 +326,7 @@ pub(super) fn take_up(recovered: Recovered, name: &str) -> (Writer, State) {
         updated: recovered.updated,
         rows: recovered.rows,
         unfinished: recovered.unfinished,
+        leftovers: recovered.leftovers,
         trouble,
         warnings,
     };

@@ -8,9 +8,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::clock::now;
 use super::error::{GalleryError, WhileDoing};
 use super::seal::Sealer;
 use super::storage::{Access, DIRECTORY_MODE, Storage, StorageFile};
@@ -18,8 +20,11 @@ use super::storage::{Access, DIRECTORY_MODE, Storage, StorageFile};
 /// Where unreadable bytes are set aside, in a collection's directory.
 const QUARANTINE: &str = "quarantine";
 
-/// Stands in the quarantine if some of it may be of people who left, so that the next erasure takes it along.
+/// Stands in the quarantine if some of it may be of people who left. It holds the time at which it was put there.
 const ERASE_MARK: &str = "ERASE";
+
+/// For so long an operator finds what is marked. The keeper looks every hour, so all is erased within 24 hours.
+const MARKED_STAYS: Duration = Duration::from_secs(22 * 3600);
 
 /// Creates `path` and what is missing above it, and takes everyone else's rights on `path` away.
 pub(super) fn create_private_directories(path: &Path) -> Result<(), GalleryError> {
@@ -144,18 +149,35 @@ impl Home {
             })
     }
 
-    /// Lets the next erasure take the quarantine along, if there is one.
+    /// Lets the quarantine be erased when an operator has had the time to look at it. The first mark counts: what was set aside
+    /// later goes with it.
     pub fn mark_quarantine(&self) -> Result<(), GalleryError> {
-        match self.quarantined() {
-            0 => Ok(()),
-            _ => self.quarantine(ERASE_MARK, &[]).map(|_| ()),
+        if self.quarantined() == 0 || self.quarantine_mark().is_some() {
+            return Ok(());
         }
+        self.quarantine(ERASE_MARK, &now().to_le_bytes()).map(drop)
     }
 
-    pub fn quarantine_is_marked(&self) -> bool {
-        self.storage
-            .open(&self.quarantine_path().join(ERASE_MARK), Access::Read)
-            .is_ok()
+    /// Whether the time of a marked quarantine is over. A clock that was set back does not keep it.
+    pub fn quarantine_is_due(&self) -> bool {
+        self.quarantine_mark().is_some_and(|marked| {
+            let stays = MARKED_STAYS.as_millis() as u64;
+            now().abs_diff(marked) >= stays
+        })
+    }
+
+    /// When the quarantine was marked, milliseconds since 1970 UTC. A mark that cannot be read is as old as can be.
+    fn quarantine_mark(&self) -> Option<u64> {
+        let path = self.quarantine_path().join(ERASE_MARK);
+        match self.storage.open(&path, Access::Read) {
+            Ok(mark) => {
+                let mut bytes = [0; size_of::<u64>()];
+                let time = mark.read_exact_at(&mut bytes, 0);
+                Some(time.map_or(0, |()| u64::from_le_bytes(bytes)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => Some(0),
+        }
     }
 
     pub fn quarantine_path(&self) -> PathBuf {

@@ -6,11 +6,13 @@ use std::time::Instant;
 use super::aside::{beyond_repair, quarantine_faults, ranges_of, warn};
 use super::collection::{Collection, Writer, take_up};
 use super::error::{GalleryError, Warning, WhileDoing};
-use super::generation::{Health, OpenFault, Pace, examine, generation_name};
-use super::journal::journal_name;
+use super::generation::{Health, OpenFault, Pace, examine, examine_until, generation_name};
+use super::journal::{journal_name, journal_number};
+use super::reading::open_generation;
 use super::recovery::{mend_generation, recover};
 use super::replay::open_journal;
 use super::storage::Access;
+use super::tending::Frozen;
 
 impl Collection {
     /// Reads the whole generation from the medium; damage is healed. `false` if there was none.
@@ -26,8 +28,10 @@ impl Collection {
             other => other.while_doing(DOING, &path)?,
         };
         file.forget_cached();
-        match examine(&*file) {
+        let stop = || self.hurry.is_stopped();
+        match examine_until(&*file, &stop) {
             Ok(Health::Whole) => Ok(false),
+            Err(OpenFault::Io(_)) if stop() => Ok(false),
             Err(OpenFault::Io(error)) => Err(error).while_doing(DOING, &path),
             Ok(_) | Err(_) => self.heal().map(|()| true),
         }
@@ -73,11 +77,13 @@ impl Collection {
                 if self.read().people.check_all().is_ok() =>
             {
                 self.metrics.damage_found(1);
+                // Until everyone is in a new generation, the damaged one stays where it is.
+                let frozen = self.written_anew(&mut writer)?;
                 let copy = self.home.quarantine_file(&name)?;
                 let what = format!("{name} was damaged and is written anew, nothing is lost");
                 warn(&self.home, &mut warnings, what, Some(copy));
                 self.add_warnings(warnings);
-                return self.write_anew(&mut writer);
+                return self.install(&mut writer, frozen);
             }
             Err(OpenFault::Damaged(_) | OpenFault::NewerFormat(_)) => Vec::new(),
         };
@@ -105,15 +111,16 @@ impl Collection {
         warn(&self.home, &mut warnings, beyond_repair(&name, lost), copy);
         self.add_warnings(warnings);
         // The blocks that are lost must not be read again.
-        self.write_anew(&mut writer)
+        let frozen = self.written_anew(&mut writer)?;
+        self.install(&mut writer, frozen)
     }
 
-    /// Everyone in memory into a new generation, with what was set aside just now kept for the operator.
-    fn write_anew(&self, writer: &mut Writer) -> Result<(), GalleryError> {
+    /// Everyone in memory into a new generation, with what is set aside now kept for the operator.
+    fn written_anew(&self, writer: &mut Writer) -> Result<Frozen, GalleryError> {
         let mut frozen = self.freeze(writer)?;
         frozen.fresh_damage = true;
         self.write_frozen(&frozen, Pace::AtOnce)?;
-        self.install(writer, frozen)
+        Ok(frozen)
     }
 
     /// Reads everything again, as at the start.
@@ -155,14 +162,49 @@ impl Collection {
         self.write().warnings.append(&mut warnings);
     }
 
-    /// Whether there is a generation, or a journal that begins with nobody, before generation `number`.
+    /// Whether a generation before `number`, or a journal that begins with nobody, can be served with every journal since.
     fn has_older_restart(&self, number: u64) -> Result<bool, GalleryError> {
         let names = self.home.names()?;
-        Ok((1..number).rev().any(|older| {
-            names.contains(&journal_name(older))
-                && (names.contains(&generation_name(older))
-                    || open_journal(&self.home, older, Access::Read)
-                        .is_ok_and(|journal| !journal.header.continues))
-        }))
+        let highest = names.iter().filter_map(|name| journal_number(name)).max();
+        let continues = |number: u64| {
+            if !names.contains(&journal_name(number)) {
+                return Ok(None);
+            }
+            match open_journal(&self.home, number, Access::Read) {
+                Ok(journal) => Ok(Some(journal.header.continues)),
+                Err(GalleryError::Damaged { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        for later in number..=highest.unwrap_or(number) {
+            if continues(later)?.is_none() {
+                return Ok(false);
+            }
+        }
+        for older in (1..number).rev() {
+            match continues(older)? {
+                None => return Ok(false),
+                Some(false) => return Ok(true),
+                Some(true) if !names.contains(&generation_name(older)) => {}
+                Some(true) if self.is_whole(older)? => return Ok(true),
+                Some(true) => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether generation `number` can be served as it is.
+    fn is_whole(&self, number: u64) -> Result<bool, GalleryError> {
+        const DOING: &str = "reading a generation";
+        if open_generation(&self.home, number)?.is_err() {
+            return Ok(false);
+        }
+        let path = self.home.path(&generation_name(number));
+        let file = (self.home.storage.open(&path, Access::Read)).while_doing(DOING, &path)?;
+        match examine(&*file) {
+            Ok(health) => Ok(health == Health::Whole),
+            Err(OpenFault::Io(error)) => Err(error).while_doing(DOING, &path),
+            Err(OpenFault::Damaged(_) | OpenFault::NewerFormat(_)) => Ok(false),
+        }
     }
 }

@@ -13,6 +13,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const FIRST_SCRUB: Duration = Duration::from_secs(600);
 const SCRUB: Duration = Duration::from_secs(24 * 3600);
 
+/// How often it looks whether what was set aside has been there for long enough.
+const QUARANTINE: Duration = Duration::from_secs(3600);
+
 /// Looks after a gallery until it is dropped.
 pub struct Keeper {
     gallery: Arc<Gallery>,
@@ -64,6 +67,7 @@ pub fn step_back() {
 fn keep(gallery: &Gallery, stopped: &(Mutex<bool>, Condvar)) {
     step_back();
     let mut next_scrub = Instant::now() + FIRST_SCRUB;
+    let mut next_quarantine = Instant::now() + QUARANTINE;
     loop {
         {
             let stop = stopped.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +80,10 @@ fn keep(gallery: &Gallery, stopped: &(Mutex<bool>, Condvar)) {
             }
         }
         gallery.tend();
+        if Instant::now() >= next_quarantine {
+            gallery.erase_old_quarantines();
+            next_quarantine = Instant::now() + QUARANTINE;
+        }
         if Instant::now() >= next_scrub {
             gallery.scrub();
             next_scrub = Instant::now() + SCRUB;

@@ -234,7 +234,7 @@ fn lost_rows(home: &Home, number: u64) -> Result<Vec<Fault>, GalleryError> {
 }
 
 /// The inner error is damage, and says what.
-fn open_generation(
+pub(super) fn open_generation(
     home: &Home,
     number: u64,
 ) -> Result<Result<Generation, &'static str>, GalleryError> {

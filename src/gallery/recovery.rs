@@ -9,6 +9,7 @@ use super::operation::Identity;
 use super::people::People;
 use super::reading::{read, read_with};
 use super::storage::Access;
+use super::waste::Leftovers;
 
 /// A collection that can be served.
 pub(super) struct Recovered {
@@ -25,6 +26,8 @@ pub(super) struct Recovered {
     pub rewrite: bool,
     /// There is more than one journal: a compaction was interrupted.
     pub unfinished: bool,
+    /// Old files that could not be erased.
+    pub leftovers: Option<Leftovers>,
     /// Why nothing may be written: the unreadable bytes could not be copied aside, and writing anew would lose them.
     pub read_only: Option<String>,
     pub warnings: Vec<Warning>,
@@ -69,7 +72,12 @@ pub(super) fn recover(home: &Home, mut warnings: Vec<Warning>) -> Result<Recover
     let read_only = set_aside(home, &reading, &mut warnings)
         .err()
         .map(|error| format!("damage could not be put right: {error}"));
+    let mut leftovers = None;
     if !rewrite && let Err(error) = remove_older(home, reading.restart) {
+        leftovers = Some(Leftovers {
+            restart: reading.restart,
+            quarantine: false,
+        });
         tracing::error!(directory = %home.directory.display(), %error, "an old file could not be erased");
         let what = format!("an old file could not be erased: {error}");
         warn(home, &mut warnings, what, None);
@@ -113,6 +121,7 @@ pub(super) fn recover(home: &Home, mut warnings: Vec<Warning>) -> Result<Recover
         highest: reading.highest,
         rewrite,
         unfinished,
+        leftovers,
         read_only,
         warnings,
     })

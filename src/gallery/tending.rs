@@ -1,6 +1,5 @@
 //! What keeps a collection's files small, whole and free of those who left: compaction, healing, clearing, deleting.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use super::recovery::remove_older;
 use super::replay::{open_journal, replay};
 use super::storage::Access;
 use super::template::RowBits;
-use super::waste::Waste;
+use super::waste::{Leftovers, Waste};
 
 /// How long after a failed attempt to write everything anew the next one waits: on a full disk each costs what the disk is short of.
 /// Tests do not wait.
@@ -57,8 +56,7 @@ impl Collection {
 
     /// Whether the background should write a new generation.
     pub fn wants_compaction(&self) -> bool {
-        let failed = *(self.last_failure.lock()).unwrap_or_else(PoisonError::into_inner);
-        if failed.is_some_and(|at| at.elapsed() < RETRY_IN_BACKGROUND) {
+        if self.failed_lately() {
             return false;
         }
         let outdated = match &*self.lock_writer() {
@@ -85,8 +83,7 @@ impl Collection {
     pub fn compact_in_background(&self, pace: Pace) -> Result<(), GalleryError> {
         let _tending = self.lock_tending();
         let result = self.compact_paced(pace);
-        let failed = result.is_err().then(Instant::now);
-        *(self.last_failure.lock()).unwrap_or_else(PoisonError::into_inner) = failed;
+        self.note_failure(result.is_err());
         result
     }
 
@@ -152,11 +149,61 @@ impl Collection {
         if wasteful {
             self.compact_now()?;
         }
-        if self.home.quarantine_is_marked() {
-            let _tending = self.lock_tending();
+        self.erase_leftovers()?;
+        self.erase_old_quarantine()?;
+        Ok(wasteful)
+    }
+
+    /// Erases what was set aside, if it is marked and an operator has had the time to look at it.
+    pub fn erase_old_quarantine(&self) -> Result<(), GalleryError> {
+        let _tending = self.lock_tending();
+        match self.home.quarantine_is_due() {
+            true => self.home.remove_quarantine(),
+            false => Ok(()),
+        }
+    }
+
+    /// Erases the files that a compaction or a clearing could not erase.
+    pub fn erase_leftovers(&self) -> Result<(), GalleryError> {
+        let _tending = self.lock_tending();
+        match matches!(*self.lock_writer(), Writer::Deleted) {
+            true => Ok(()),
+            false => self.clean_up(),
+        }
+    }
+
+    /// The same, but after a failure not before a while.
+    pub fn erase_leftovers_in_background(&self) {
+        if self.read().leftovers.is_none() || self.failed_lately() {
+            return;
+        }
+        if let Err(error) = self.erase_leftovers() {
+            tracing::warn!(collection = self.name, %error, "old files are not erased yet");
+            self.note_failure(true);
+        }
+    }
+
+    /// Whoever calls holds `tending`.
+    fn clean_up(&self) -> Result<(), GalleryError> {
+        let Some(leftovers) = self.read().leftovers else {
+            return Ok(());
+        };
+        remove_older(&self.home, leftovers.restart)?;
+        if leftovers.quarantine {
             self.home.remove_quarantine()?;
         }
-        Ok(wasteful)
+        self.write().leftovers = None;
+        Ok(())
+    }
+
+    fn failed_lately(&self) -> bool {
+        let failed = *(self.last_failure.lock()).unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|at| at.elapsed() < RETRY_IN_BACKGROUND)
+    }
+
+    fn note_failure(&self, failed: bool) {
+        *(self.last_failure.lock()).unwrap_or_else(PoisonError::into_inner) =
+            failed.then(Instant::now);
     }
 
     fn waste(&self) -> Waste {
@@ -228,11 +275,16 @@ impl Collection {
         let people: Vec<(&str, &[RowBits])> = frozen.people.in_order();
         let file = self.home.create(&staged)?;
         let identity = frozen.identity.clone();
-        let written = write_generation(&file, frozen.number, identity, &people, pace, &self.hurry)
+        let stop = || self.hurry.is_on();
+        let written = write_generation(&file, frozen.number, identity, &people, pace, &stop)
             .while_doing("writing a generation", &path);
         if let Err(error) = written {
             let _ = self.home.remove(&staged);
             return Err(error);
+        }
+        if frozen.erases {
+            // Before there is nothing else left to do: a power cut from here on must not leave it for good.
+            self.home.mark_quarantine()?;
         }
         self.home.publish(&staged, &name)?;
         self.metrics.compacted();
@@ -268,15 +320,14 @@ impl Collection {
             state.rows = rows;
             state.unfinished = false;
             state.trouble = None;
+            state.leftovers = Some(Leftovers {
+                restart: number,
+                // It cannot be known whose bytes are in it; some may be of the people who left. What was set aside just now is
+                // marked, and shown to the operator first.
+                quarantine: frozen.erases && !frozen.suspended && !frozen.fresh_damage,
+            });
         }
-        remove_older(&self.home, number)?;
-        match frozen.erases {
-            // It cannot be known whose bytes are in it; some may be of the people who left.
-            true if !frozen.suspended && !frozen.fresh_damage => self.home.remove_quarantine(),
-            // What was set aside just now is shown to the operator first.
-            true => self.home.mark_quarantine(),
-            false => Ok(()),
-        }
+        self.clean_up()
     }
 
     fn open_generation(&self, number: u64) -> Result<Generation, GalleryError> {
@@ -320,6 +371,7 @@ impl Collection {
             ..self.identity()
         };
         let journal = stage_journal(&self.home, number, &identity, false)?;
+        self.home.mark_quarantine()?;
         if let Err(error) = publish_journal(&self.home, number) {
             self.suspend(&mut writer, &error);
             return Err(error);
@@ -334,9 +386,12 @@ impl Collection {
             state.updated = now;
             state.trouble = None;
             state.warnings.clear();
+            state.leftovers = Some(Leftovers {
+                restart: number,
+                quarantine: true,
+            });
         }
-        remove_older(&self.home, number)?;
-        self.home.remove_quarantine()
+        self.clean_up()
     }
 
     /// Ends the life of the collection: waits for a running change, calls `take_away`, and if that succeeds refuses every later
@@ -357,6 +412,6 @@ impl Collection {
 
     /// Whether a compaction in the background is to stop soon.
     pub fn set_hurry(&self, hurry: bool) {
-        self.hurry.store(hurry, Ordering::SeqCst);
+        self.hurry.set_stopped(hurry);
     }
 }

@@ -12,6 +12,15 @@ const COMPACTION_FLOOR_ROWS: u64 = 256;
 const TAIL_ROWS: u64 = 8192;
 const TAIL_SHARE: u64 = 8;
 
+/// Files that count no more: everything below a restart point that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leftovers {
+    /// Number of the restart point.
+    pub restart: u64,
+    /// The quarantine goes as well: some of it may be of people who left.
+    pub quarantine: bool,
+}
+
 /// What of the files serves nobody, and what is not in a generation yet.
 pub(super) struct Waste {
     /// Feature rows of people or features that were removed.

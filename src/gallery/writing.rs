@@ -48,6 +48,10 @@ impl Collection {
         for (ticket, answer) in answers {
             ticket.answer(match &result {
                 Ok(()) => answer,
+                // Judged by what others in the same write would have done, which they did not.
+                Err(error) if matches!(answer, Err(GalleryError::UnknownTarget { .. })) => {
+                    Err(same_again(error))
+                }
                 Err(error) => answer.and_then(|_| Err(same_again(error))),
             });
         }

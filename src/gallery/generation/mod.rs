@@ -10,7 +10,7 @@ mod write;
 
 pub(super) use archive::{Generation, OpenFault};
 pub(super) use layout::GENERATION_VERSION;
-pub(super) use repair::{Fault, Health, copy_block, examine, repair};
+pub(super) use repair::{Fault, Health, copy_block, examine, examine_until, repair};
 pub(super) use write::{Pace, write_generation};
 
 const PREFIX: &str = "gen-";

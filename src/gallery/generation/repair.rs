@@ -27,10 +27,26 @@ pub(in super::super) struct Fault {
     pub length: usize,
 }
 
+/// Says whether to end before the work is done.
+pub(in super::super) type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// What work ends with that was told to stop.
+pub(super) fn interrupted() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "something more urgent came")
+}
+
 /// Reads everything and compares every checksum.
 pub(in super::super) fn examine(file: &dyn StorageFile) -> Result<Health, OpenFault> {
+    examine_until(file, &|| false)
+}
+
+/// As [`examine`], but ends with [`io::ErrorKind::Interrupted`] soon after `stop` says so.
+pub(in super::super) fn examine_until(
+    file: &dyn StorageFile,
+    stop: Stop,
+) -> Result<Health, OpenFault> {
     let frame = Frame::read(file)?;
-    let blocks = bad_blocks(file, &frame)?;
+    let blocks = bad_blocks(file, &frame, stop)?;
     let parity = parity_is_right(file, &frame)?;
     if blocks.is_empty() && parity && frame.faults.is_empty() {
         return Ok(Health::Whole);
@@ -114,10 +130,13 @@ pub(in super::super) fn copy_block(file: &dyn StorageFile, fault: &Fault) -> io:
     Ok(bytes)
 }
 
-fn bad_blocks(file: &dyn StorageFile, frame: &Frame) -> io::Result<Vec<usize>> {
+fn bad_blocks(file: &dyn StorageFile, frame: &Frame, stop: Stop) -> io::Result<Vec<usize>> {
     let mut bad = Vec::new();
     let mut bytes = Vec::new();
     for (block, &checksum) in frame.table.iter().enumerate() {
+        if stop() {
+            return Err(interrupted());
+        }
         let (at, length) = frame.layout.block(block);
         bytes.resize(length, 0);
         file.read_exact_at(&mut bytes, at)?;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rkyv::rancor::Error as ArchiveError;
@@ -14,7 +13,7 @@ use super::super::storage::StorageFile;
 use super::super::template::{RowBits, row_from_bits};
 use super::archive::Directory;
 use super::layout::{BLOCK_BYTES, HEADER_BYTES, Header, Layout};
-use super::repair::{Health, examine};
+use super::repair::{Health, Stop, examine, interrupted};
 
 /// After this many bytes the file is synced, so that no more than that stands between a commit and its own sync.
 const SYNC_EVERY_BYTES: u64 = 8 << 20;
@@ -31,7 +30,8 @@ pub(in super::super) enum Pace {
     BytesPerSecond(u64),
 }
 
-/// Writes everyone in `people`, who come in byte order of their targets, into the empty `file`, syncs it and reads it back.
+/// Writes everyone in `people`, who come in byte order of their targets, into the empty `file`, syncs it and reads it back. In the
+/// background it ends soon once `stop` says so.
 ///
 /// # Errors
 /// What the storage says, or `InvalidData` if what is read back is not what was written: the file is of no use then.
@@ -41,7 +41,7 @@ pub(in super::super) fn write_generation(
     identity: Identity,
     people: &[(&str, &[RowBits])],
     pace: Pace,
-    stop: &AtomicBool,
+    stop: Stop,
 ) -> io::Result<()> {
     let too_many = || io::Error::other("a generation holds at most four billion features");
     let mut first_rows = vec![0_u32];
@@ -136,7 +136,7 @@ struct BlockWriter<'a> {
     file: &'a dyn StorageFile,
     layout: Layout,
     pace: Pace,
-    stop: &'a AtomicBool,
+    stop: Stop<'a>,
     block: Vec<u8>,
     table: Vec<u32>,
     parity: Vec<u8>,
@@ -148,7 +148,7 @@ impl<'a> BlockWriter<'a> {
         file: &'a dyn StorageFile,
         layout: Layout,
         pace: Pace,
-        stop: &'a AtomicBool,
+        stop: Stop<'a>,
     ) -> BlockWriter<'a> {
         BlockWriter {
             file,
@@ -210,11 +210,8 @@ impl<'a> BlockWriter<'a> {
     /// Waits, unless something more urgent comes.
     fn rest(&self, mut left: Duration) -> io::Result<()> {
         loop {
-            if self.stop.load(Ordering::SeqCst) {
-                return Err(io::Error::new(
-                    io::ErrorKind::Interrupted,
-                    "something more urgent came",
-                ));
+            if (self.stop)() {
+                return Err(interrupted());
             }
             if left.is_zero() {
                 return Ok(());

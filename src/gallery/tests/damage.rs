@@ -255,6 +255,40 @@ fn a_long_unreadable_part_is_skipped() {
     assert_eq!(contents(&gallery, "c"), sample.expected(|index| index == 5));
 }
 
+/// Two faults at once: the interrupted write at the end must not take the damage before it along.
+#[test]
+fn a_damaged_record_before_an_interrupted_one_is_reported() {
+    let sample = sample();
+    let last = sample.records[5].0.clone();
+    let seed = FileHeader::decode(&sample.bytes[..64].try_into().unwrap())
+        .unwrap()
+        .seed();
+    let batch = Operation::Insert {
+        at: 6,
+        features: (items(&[("dora", 7), ("emil", 8), ("fay", 9)]).iter())
+            .map(|(target, template)| Feature::new(target.clone(), template))
+            .collect(),
+    };
+    let mut bytes = sample.bytes.clone();
+    bytes[last.start + 20] ^= 0x10;
+    let whole = crate::gallery::format::encode_record(&batch.encode().unwrap(), 6, seed).unwrap();
+    bytes.extend(whole);
+    let sector = (last.end + 16).next_multiple_of(512);
+    bytes[sector..sector + 512].fill(0);
+    sample.write(&bytes);
+    let (_, damage) = sample.replay().unwrap();
+    let expected = Damage {
+        from: last.start as u64,
+        to: last.end as u64,
+        lost_records: 0,
+    };
+    assert_eq!(damage, [expected]);
+    let gallery = open(sample.directory.path());
+    assert_eq!(contents(&gallery, "c"), sample.expected(|index| index != 5));
+    let copy = gallery.warnings()[0].quarantined.clone().unwrap();
+    assert_eq!(fs::read(copy).unwrap(), bytes[last]);
+}
+
 #[test]
 fn records_that_were_cut_out_or_doubled_are_reported() {
     let sample = sample();

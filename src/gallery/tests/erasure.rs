@@ -118,6 +118,48 @@ fn flip_in_journal(gallery: &Path) {
     fs::write(&journal, bytes).unwrap();
 }
 
+/// The erasure that follows every start must not take away what that start has found.
+#[test]
+fn what_is_set_aside_at_a_start_is_there_for_a_day() {
+    let (directory, gallery) = enrolled();
+    gallery
+        .update("c", items(&[("anna-lang-genug", 4)]))
+        .unwrap();
+    gallery.insert("c", items(&[("carl", 7)])).unwrap();
+    drop(gallery);
+    flip_in_journal(directory.path());
+    let gallery = open(directory.path());
+    let copy = gallery.warnings()[0].quarantined.clone().unwrap();
+    assert_eq!(gallery.erase_removed().unwrap(), 0);
+    gallery.erase_old_quarantines();
+    assert!(copy.exists());
+    assert!(traces(directory.path(), &stored_bytes(1)).is_empty());
+
+    let mark = copy.with_file_name("ERASE");
+    let hours = |n: u64| (crate::gallery::clock::now() - n * 3_600_000).to_le_bytes();
+    fs::write(&mark, hours(20)).unwrap();
+    gallery.erase_old_quarantines();
+    assert!(copy.exists());
+    fs::write(&mark, hours(23)).unwrap();
+    gallery.erase_old_quarantines();
+    assert!(!copy.exists() && !mark.exists());
+    assert_eq!(contents(&gallery, "c").len(), 2);
+}
+
+/// Of an earlier release: it knew no time.
+#[test]
+fn a_mark_without_a_time_is_an_old_one() {
+    let (directory, gallery) = enrolled();
+    let quarantine = collection_directory(directory.path()).join("quarantine");
+    fs::create_dir(&quarantine).unwrap();
+    fs::write(quarantine.join("journal-1-bytes-1-to-2"), "x").unwrap();
+    gallery.erase_old_quarantines();
+    assert!(quarantine.exists());
+    fs::write(quarantine.join("ERASE"), "").unwrap();
+    gallery.erase_old_quarantines();
+    assert!(!quarantine.exists());
+}
+
 #[test]
 fn clear_empties_the_quarantine_too() {
     let (directory, gallery) = enrolled();

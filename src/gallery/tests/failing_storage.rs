@@ -140,6 +140,30 @@ fn a_collection_heals_by_itself_with_the_next_change_once_the_storage_works() {
 }
 
 /// A failed sync, then a new generation that has its name but cannot be relied on: clearing takes it along.
+/// Everyone is in the new generation already: only the old files have to go.
+#[test]
+fn old_files_that_could_not_be_erased_go_later_without_another_generation() {
+    let (failing, recorded, gallery) = enrolled();
+    gallery.update("c", items(&[("anna", 5)])).unwrap();
+    let left = || -> usize {
+        let directory = Path::new("/").join(gallery.collection("c").uuid().to_string());
+        recorded.entries(&directory).unwrap().len()
+    };
+    for by_day in [true, false] {
+        fail_next(&failing, Kind::Remove, Fault::Once(libc::EIO));
+        assert!(is_storage(&gallery.compact("c").unwrap_err()));
+        assert_eq!(left(), if by_day { 3 } else { 4 });
+        let compactions = gallery.metrics().compactions;
+        match by_day {
+            true => assert_eq!(gallery.erase_removed().unwrap(), 0),
+            false => assert_eq!(gallery.tend(), 0),
+        }
+        assert_eq!(left(), 2);
+        assert_eq!(gallery.metrics().compactions, compactions);
+    }
+    assert_eq!(reopened(&recorded), contents(&gallery, "c"));
+}
+
 #[test]
 fn clearing_after_failed_attempts_leaves_no_generation_behind() {
     let steps = 40;

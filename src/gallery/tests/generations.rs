@@ -14,9 +14,9 @@ const BLOCK_BYTES: usize = 1 << 20;
 
 /// Where things lie in a generation, as `docs/design/gallery.md` draws it; told from the header of the file.
 #[derive(Clone, Copy, Debug)]
-struct Places {
+pub(super) struct Places {
     rows: usize,
-    codes_at: usize,
+    pub(super) codes_at: usize,
     scales_at: usize,
     originals_at: usize,
     covered_to: usize,
@@ -76,23 +76,23 @@ impl Places {
         from..self.covered_to.min(from + BLOCK_BYTES)
     }
 
-    fn original(&self, row: usize) -> std::ops::Range<usize> {
+    pub(super) fn original(&self, row: usize) -> std::ops::Range<usize> {
         let from = self.originals_at + row * 384;
         from..from + 384
     }
 }
 
 /// A gallery with one collection `c` in a generation, as files.
-struct Sample {
+pub(super) struct Sample {
     tree: BTreeMap<PathBuf, Vec<u8>>,
     /// Path of the generation in the gallery.
-    name: PathBuf,
-    bytes: Vec<u8>,
-    places: Places,
-    expected: Contents,
+    pub(super) name: PathBuf,
+    pub(super) bytes: Vec<u8>,
+    pub(super) places: Places,
+    pub(super) expected: Contents,
 }
 
-fn sample(batch: Vec<(String, Template)>, after: &[(&str, u32)]) -> Sample {
+pub(super) fn sample(batch: Vec<(String, Template)>, after: &[(&str, u32)]) -> Sample {
     let directory = scratch();
     let gallery = open(directory.path());
     gallery.create("c").unwrap();
@@ -123,30 +123,30 @@ fn small() -> Sample {
     sample(items(&[("anna", 1), ("ben", 2)]), &[("carl", 3)])
 }
 
-fn person(row: usize) -> String {
+pub(super) fn person(row: usize) -> String {
     format!("p{row:05}")
 }
 
 /// 6000 people of one feature each, in four blocks.
-fn large() -> Sample {
+pub(super) fn large() -> Sample {
     let batch = (0..6000).map(|row| (person(row), template(row as u32)));
     sample(batch.collect(), &[])
 }
 
 impl Sample {
-    fn with(&self, bytes: Vec<u8>) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(super) fn with(&self, bytes: Vec<u8>) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut tree = self.tree.clone();
         tree.insert(self.name.clone(), bytes);
         tree
     }
 
-    fn flipped(&self, places: &[usize]) -> Vec<u8> {
+    pub(super) fn flipped(&self, places: &[usize]) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         places.iter().for_each(|&place| bytes[place] ^= 0x10);
         bytes
     }
 
-    fn on_disk(&self, bytes: Vec<u8>) -> tempfile::TempDir {
+    pub(super) fn on_disk(&self, bytes: Vec<u8>) -> tempfile::TempDir {
         let directory = scratch();
         write_tree(&self.with(bytes), directory.path());
         directory
@@ -217,7 +217,7 @@ fn flip_is_mended(sample: &Sample, bit: usize) {
 }
 
 /// Flips bytes of the generation behind the back of an open gallery.
-fn flip_on_disk(directory: &Path, sample: &Sample, places: &[usize]) {
+pub(super) fn flip_on_disk(directory: &Path, sample: &Sample, places: &[usize]) {
     let path = directory.join(&sample.name);
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     for &place in places {

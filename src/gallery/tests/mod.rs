@@ -7,6 +7,7 @@ mod damage;
 mod erasure;
 mod failing_storage;
 mod generations;
+mod healing;
 mod interrupted;
 mod reopen;
 mod sealing;
