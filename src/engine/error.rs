@@ -22,6 +22,7 @@ pub enum Code {
     InvalidParameter,
     Unlicensed,
     UnknownTarget,
+    PresentationAttack,
     Busy,
     Internal,
 }
@@ -44,6 +45,7 @@ impl Code {
             Code::Unlicensed => 1012,
             Code::UnknownTarget => 1013,
             Code::Busy => 1014,
+            Code::PresentationAttack => 1016,
             Code::Internal => 500,
         }
     }
@@ -65,6 +67,7 @@ impl Code {
             Code::Unlicensed => "License not authorized",
             Code::UnknownTarget => "Target_id does not exist",
             Code::Busy => "Server busy",
+            Code::PresentationAttack => "Presentation attack suspected",
             Code::Internal => "Internal server error",
         }
     }
