@@ -1,110 +1,30 @@
 //! `recocomp bench accuracy`
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
-
-use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use clap::Args;
 use serde_json::json;
 
 use super::metrics::{Trial, equal_error_rate, tar_at_fmr, ten_fold_accuracy};
-use super::{Common, Failure, Setup, parallel};
-use crate::cli::while_doing;
-use crate::gallery::Template;
-use crate::recognition::{Checks, FaceChoice, Purpose, Refusal};
+use super::pairs::PairList;
+use super::{Common, Failure, Setup};
 
 /// Verification accuracy on a list of pairs
 #[derive(Args)]
 pub struct Arguments {
-    /// CSV with the columns path1,path2,same (0 or 1); paths are relative to its folder
-    #[arg(long, value_name = "FILE")]
-    pairs: PathBuf,
-    /// Which face of several a picture stands for. Lists such as LFW mean the central one; the API takes the largest
-    #[arg(long, value_enum, default_value = "central")]
-    face: Choice,
-    /// How the second picture of a pair is taken: as /face/compare does it, or for speed, as the probe of a search
-    #[arg(long, value_enum, default_value = "compare")]
-    like: Like,
+    #[command(flatten)]
+    list: PairList,
     #[command(flatten)]
     common: Common,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Choice {
-    Central,
-    Largest,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Like {
-    Compare,
-    Search,
-}
-
-#[derive(Deserialize)]
-struct Pair {
-    path1: String,
-    path2: String,
-    same: u8,
-}
-
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut setup = Setup::load(arguments.common.config.as_deref())?;
-    setup.options.face = match arguments.face {
-        Choice::Central => FaceChoice::Central,
-        Choice::Largest => FaceChoice::Largest,
-    };
-    let pairs = read_pairs(&arguments.pairs)?;
-    let folder = arguments.pairs.parent().unwrap_or(Path::new("."));
-    let second = match arguments.like {
-        Like::Compare => Purpose::Enrolment,
-        Like::Search => Purpose::Probe,
-    };
-    let sides = |pair: &'_ Pair| {
-        [
-            (pair.path1.clone(), Purpose::Enrolment),
-            (pair.path2.clone(), second),
-        ]
-    };
-    let pictures: Vec<(String, Purpose)> = (pairs.iter().flat_map(sides))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    let templates = parallel::map(
-        "pictures",
-        &pictures,
-        || setup.recognizer(),
-        |recognizer, (name, purpose)| {
-            let path = folder.join(name);
-            let bytes = std::fs::read(&path).map_err(while_doing(path.display()))?;
-            match recognizer.recognize(&bytes, *purpose, Checks::default()) {
-                Ok(recognition) => Ok(Ok(recognition.template)),
-                Err(refusal @ (Refusal::NoFace { .. } | Refusal::InvalidImage(_))) => {
-                    Ok(Err(refusal.to_string()))
-                }
-                Err(e) => Err(while_doing(path.display())(e)),
-            }
-        },
-    )?;
-    let mut missed = BTreeMap::new();
-    let mut found: HashMap<(String, Purpose), Template> = HashMap::new();
-    for (picture, template) in pictures.into_iter().zip(templates) {
-        match template {
-            Ok(template) => {
-                found.insert(picture, template);
-            }
-            Err(reason) => {
-                missed.insert(picture.0, reason);
-            }
-        }
-    }
+    let pairs = arguments.list.read()?;
+    let templates = arguments.list.templates(&mut setup, &pairs, false)?;
+    let missed = &templates.missed;
     let trials: Vec<Trial> = (pairs.iter())
-        .map(|pair| {
-            let [first, second] = sides(pair).map(|side| found.get(&side));
-            Trial {
-                similarity: first.zip(second).map(|(a, b)| a.cosine(b)),
-                same: pair.same == 1,
-            }
+        .map(|pair| Trial {
+            similarity: templates.cosine(pair),
+            same: pair.same == 1,
         })
         .collect();
     let accuracy = ten_fold_accuracy(&trials);
@@ -125,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("{report}");
         return Ok(());
     }
-    for (name, reason) in &missed {
+    for (name, reason) in missed {
         println!("missed: {name}: {reason}");
     }
     let percent = |rate: Option<f64>| match rate {
@@ -143,21 +63,4 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("cosine at FMR 1e-3  {threshold:.4}");
     }
     Ok(())
-}
-
-fn read_pairs(path: &Path) -> Result<Vec<Pair>, Failure> {
-    let mut reader = csv::Reader::from_path(path).map_err(while_doing(path.display()))?;
-    let mut pairs = Vec::new();
-    for row in reader.deserialize() {
-        let pair: Pair = row.map_err(while_doing(path.display()))?;
-        if pair.same > 1 {
-            let line = pairs.len() + 2;
-            return Err(format!("{}: line {line}: same must be 0 or 1", path.display()).into());
-        }
-        pairs.push(pair);
-    }
-    match pairs.is_empty() {
-        true => Err(format!("{}: the list has no pairs", path.display()).into()),
-        false => Ok(pairs),
-    }
 }

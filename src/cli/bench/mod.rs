@@ -1,11 +1,13 @@
 //! `recocomp bench`: figures about this build on this machine.
 
 mod accuracy;
+mod calibrate;
 mod commits;
 mod compaction;
 mod detection;
 mod liveness;
 mod metrics;
+mod pairs;
 mod parallel;
 mod pipeline;
 mod search;
@@ -26,6 +28,7 @@ use crate::recognition::{Recognizer, RecognizerOptions};
 #[derive(Subcommand)]
 pub enum Verb {
     Accuracy(accuracy::Arguments),
+    Calibrate(calibrate::Arguments),
     Detection(detection::Arguments),
     Liveness(liveness::Arguments),
     Pipeline(pipeline::Arguments),
@@ -48,6 +51,7 @@ struct Common {
 pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Accuracy(arguments) => accuracy::run(&arguments),
+        Verb::Calibrate(arguments) => calibrate::run(&arguments),
         Verb::Detection(arguments) => detection::run(&arguments),
         Verb::Liveness(arguments) => liveness::run(&arguments),
         Verb::Pipeline(arguments) => pipeline::run(&arguments),
