@@ -68,6 +68,15 @@ pub struct Relay {
     pub pulse_ms: u64,
 }
 
+impl Relay {
+    pub fn pin(&self) -> OutputPin {
+        OutputPin {
+            line: self.line,
+            active: self.active,
+        }
+    }
+}
+
 /// An LED or the buzzer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputPin {

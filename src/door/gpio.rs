@@ -7,8 +7,7 @@ use gpiocdev::chip::{Chip, chips};
 use gpiocdev::line::{Bias, Value};
 
 use super::board::{Board, Driver, InputPin, Level, OutputPin, Pull};
-use super::raspberry::Raspberry;
-use super::simulated::Simulated;
+use super::{raspberry, simulated};
 
 /// What can be switched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,35 +32,45 @@ impl Output {
     }
 }
 
-/// What can be read; what is not wired is never asserted.
+/// What the inputs say; what is not wired is never asserted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Inputs {
+pub struct Sensed {
     /// The exit button is pressed.
     pub button: bool,
     pub door_open: bool,
     pub tamper: bool,
 }
 
-/// The pins of a board. Taking them makes every output "off"; what is not wired takes writes and does nothing.
-pub trait Pins: Send {
+/// The outputs of a board. Taking them makes every one "off"; what is not wired takes writes and does nothing.
+pub trait Outputs: Send {
     /// Gives an output current, or takes it away.
     ///
     /// # Errors
     /// The driver's.
     fn write(&mut self, output: Output, on: bool) -> Result<(), GpioError>;
+}
 
+/// The inputs of a board.
+pub trait Inputs: Send {
     /// # Errors
     /// The driver's.
-    fn read(&mut self) -> Result<Inputs, GpioError>;
+    fn read(&mut self) -> Result<Sensed, GpioError>;
+}
+
+/// The pins of a board, held exclusively. In two halves, so that a hand on the relay never waits for a stuck input.
+pub struct Pins {
+    pub outputs: Box<dyn Outputs>,
+    pub inputs: Box<dyn Inputs>,
 }
 
 /// Takes current from every output. Goes on where one fails.
 ///
 /// # Errors
 /// The first failure.
-pub fn release(pins: &mut dyn Pins) -> Result<(), GpioError> {
+pub fn release(outputs: &mut dyn Outputs) -> Result<(), GpioError> {
     (Output::ALL.iter()).fold(Ok(()), |result, output| {
-        result.and(pins.write(*output, false))
+        let written = outputs.write(*output, false);
+        result.and(written)
     })
 }
 
@@ -91,65 +100,65 @@ impl GpioError {
 ///
 /// # Errors
 /// [`GpioError`] says what is missing.
-pub fn open(board: &Board, data: &Path) -> Result<Box<dyn Pins>, GpioError> {
-    Ok(match board.driver {
-        Driver::Cdev => Box::new(CharacterDevice::open(board)?),
-        Driver::Rppal => Box::new(Raspberry::open(board)?),
-        Driver::Simulated => Box::new(Simulated::open(data)?),
+pub fn open(board: &Board, data: &Path) -> Result<Pins, GpioError> {
+    match board.driver {
+        Driver::Cdev => character_device(board),
+        Driver::Rppal => raspberry::open(board),
+        Driver::Simulated => simulated::open(data),
+    }
+}
+
+/// Lines of one gpiochip, held exclusively. When the program ends, be it by SIGKILL, the kernel frees them; what the pins do then
+/// is the kernel driver's choice (`docs/guide/door.md`).
+fn character_device(board: &Board) -> Result<Pins, GpioError> {
+    let label = board.chip.as_deref().unwrap_or_default();
+    let chip = find_chip(label)?;
+    let output = |pin: &Option<OutputPin>| pin.as_ref().map(|pin| take_output(&chip, pin));
+    let input = |pin: &Option<InputPin>| pin.as_ref().map(|pin| take_input(&chip, pin));
+    // The relay first: whatever else fails, it has its safe state.
+    Ok(Pins {
+        outputs: Box::new(OutputLines([
+            output(&Some(board.relay.pin())).transpose()?,
+            output(&board.green).transpose()?,
+            output(&board.red).transpose()?,
+            output(&board.buzzer).transpose()?,
+        ])),
+        inputs: Box::new(InputLines {
+            button: input(&board.button).transpose()?,
+            contact: input(&board.contact).transpose()?,
+            tamper: input(&board.tamper).transpose()?,
+        }),
     })
 }
 
-/// Lines of one gpiochip, held exclusively as long as this value lives. When it ends, be it by SIGKILL, the kernel frees them;
-/// what the pins do then is the kernel driver's choice (`docs/guide/door.md`).
-struct CharacterDevice {
-    outputs: [Option<Request>; Output::ALL.len()],
+/// In the order of [`Output::ALL`].
+struct OutputLines([Option<Request>; Output::ALL.len()]);
+
+struct InputLines {
     button: Option<Request>,
     contact: Option<Request>,
     tamper: Option<Request>,
 }
 
-impl CharacterDevice {
-    fn open(board: &Board) -> Result<CharacterDevice, GpioError> {
-        let label = board.chip.as_deref().unwrap_or_default();
-        let chip = find_chip(label)?;
-        let relay = OutputPin {
-            line: board.relay.line,
-            active: board.relay.active,
-        };
-        let output = |pin: &Option<OutputPin>| pin.as_ref().map(|pin| take_output(&chip, pin));
-        let input = |pin: &Option<InputPin>| pin.as_ref().map(|pin| take_input(&chip, pin));
-        // The relay first: whatever else fails, it has its safe state.
-        Ok(CharacterDevice {
-            outputs: [
-                Some(take_output(&chip, &relay)?),
-                output(&board.green).transpose()?,
-                output(&board.red).transpose()?,
-                output(&board.buzzer).transpose()?,
-            ],
-            button: input(&board.button).transpose()?,
-            contact: input(&board.contact).transpose()?,
-            tamper: input(&board.tamper).transpose()?,
-        })
-    }
-}
-
-impl Pins for CharacterDevice {
+impl Outputs for OutputLines {
     fn write(&mut self, output: Output, on: bool) -> Result<(), GpioError> {
-        let Some(request) = &self.outputs[output as usize] else {
+        let Some(request) = &self.0[output as usize] else {
             return Ok(());
         };
         let value = if on { Value::Active } else { Value::Inactive };
         (request.set_lone_value(value)).map_err(|e| GpioError::driver(output.name(), e))
     }
+}
 
-    fn read(&mut self) -> Result<Inputs, GpioError> {
+impl Inputs for InputLines {
+    fn read(&mut self) -> Result<Sensed, GpioError> {
         let asserted = |what, request: &Option<Request>| match request {
             None => Ok(false),
             Some(request) => (request.lone_value())
                 .map(|value| value == Value::Active)
                 .map_err(|e| GpioError::driver(what, e)),
         };
-        Ok(Inputs {
+        Ok(Sensed {
             button: asserted("button", &self.button)?,
             door_open: asserted("contact", &self.contact)?,
             tamper: asserted("tamper", &self.tamper)?,

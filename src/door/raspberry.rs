@@ -3,67 +3,43 @@
 use rppal::gpio::{Gpio, InputPin, OutputPin};
 
 use super::board::{self, Board, Level, Pull};
-use super::gpio::{GpioError, Inputs, Output, Pins};
+use super::gpio::{GpioError, Inputs, Output, Outputs, Pins, Sensed};
 
 /// Pins of the 40-pin header. They are nobody's in particular: another program can write them, too. An orderly end gives them
 /// back as inputs; after SIGKILL they keep their level until `recocomp door safe`.
-pub struct Raspberry {
-    outputs: [Option<(OutputPin, Level)>; Output::ALL.len()],
-    inputs: [Option<(InputPin, Level)>; 3],
+///
+/// # Errors
+/// No Raspberry Pi, or no access to its registers.
+pub fn open(board: &Board) -> Result<Pins, GpioError> {
+    let gpio = Gpio::new().map_err(|e| GpioError::driver("of a Raspberry Pi", e))?;
+    let take_output =
+        |pin: &Option<board::OutputPin>| pin.as_ref().map(|pin| output(&gpio, pin)).transpose();
+    let take_input =
+        |pin: &Option<board::InputPin>| pin.as_ref().map(|pin| input(&gpio, pin)).transpose();
+    Ok(Pins {
+        outputs: Box::new(OutputPins([
+            take_output(&Some(board.relay.pin()))?,
+            take_output(&board.green)?,
+            take_output(&board.red)?,
+            take_output(&board.buzzer)?,
+        ])),
+        inputs: Box::new(InputPins([
+            take_input(&board.button)?,
+            take_input(&board.contact)?,
+            take_input(&board.tamper)?,
+        ])),
+    })
 }
 
-impl Raspberry {
-    /// # Errors
-    /// No Raspberry Pi, or no access to its registers.
-    pub fn open(board: &Board) -> Result<Raspberry, GpioError> {
-        let gpio = Gpio::new().map_err(|e| GpioError::driver("of a Raspberry Pi", e))?;
-        let relay = board::OutputPin {
-            line: board.relay.line,
-            active: board.relay.active,
-        };
-        Ok(Raspberry {
-            outputs: [
-                Some(output(&gpio, &relay)?),
-                board
-                    .green
-                    .as_ref()
-                    .map(|pin| output(&gpio, pin))
-                    .transpose()?,
-                board
-                    .red
-                    .as_ref()
-                    .map(|pin| output(&gpio, pin))
-                    .transpose()?,
-                board
-                    .buzzer
-                    .as_ref()
-                    .map(|pin| output(&gpio, pin))
-                    .transpose()?,
-            ],
-            inputs: [
-                board
-                    .button
-                    .as_ref()
-                    .map(|pin| input(&gpio, pin))
-                    .transpose()?,
-                board
-                    .contact
-                    .as_ref()
-                    .map(|pin| input(&gpio, pin))
-                    .transpose()?,
-                board
-                    .tamper
-                    .as_ref()
-                    .map(|pin| input(&gpio, pin))
-                    .transpose()?,
-            ],
-        })
-    }
-}
+/// In the order of [`Output::ALL`], with the level that means "on".
+struct OutputPins([Option<(OutputPin, Level)>; Output::ALL.len()]);
 
-impl Pins for Raspberry {
+/// Button, contact, tamper, with the level that means "asserted".
+struct InputPins([Option<(InputPin, Level)>; 3]);
+
+impl Outputs for OutputPins {
     fn write(&mut self, output: Output, on: bool) -> Result<(), GpioError> {
-        if let Some((pin, active)) = &mut self.outputs[output as usize] {
+        if let Some((pin, active)) = &mut self.0[output as usize] {
             match on == (*active == Level::High) {
                 true => pin.set_high(),
                 false => pin.set_low(),
@@ -71,16 +47,17 @@ impl Pins for Raspberry {
         }
         Ok(())
     }
+}
 
-    fn read(&mut self) -> Result<Inputs, GpioError> {
-        let [button, contact, tamper] = &self.inputs;
-        let asserted = |pin: &Option<(InputPin, Level)>| {
+impl Inputs for InputPins {
+    fn read(&mut self) -> Result<Sensed, GpioError> {
+        let [button, contact, tamper] = self.0.each_ref().map(|pin| {
             (pin.as_ref()).is_some_and(|(pin, active)| pin.is_high() == (*active == Level::High))
-        };
-        Ok(Inputs {
-            button: asserted(button),
-            door_open: asserted(contact),
-            tamper: asserted(tamper),
+        });
+        Ok(Sensed {
+            button,
+            door_open: contact,
+            tamper,
         })
     }
 }
@@ -125,7 +102,7 @@ mod tests {
             return;
         }
         let board = Board::load("rpi4").unwrap();
-        let said = Raspberry::open(&board).err().unwrap().to_string();
+        let said = open(&board).err().unwrap().to_string();
         assert!(said.contains("Raspberry Pi"), "{said}");
     }
 }

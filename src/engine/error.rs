@@ -23,6 +23,7 @@ pub enum Code {
     Unlicensed,
     UnknownTarget,
     Busy,
+    AuthenticationRequired,
     Internal,
 }
 
@@ -44,6 +45,7 @@ impl Code {
             Code::Unlicensed => 1012,
             Code::UnknownTarget => 1013,
             Code::Busy => 1014,
+            Code::AuthenticationRequired => 1015,
             Code::Internal => 500,
         }
     }
@@ -65,6 +67,7 @@ impl Code {
             Code::Unlicensed => "License not authorized",
             Code::UnknownTarget => "Target_id does not exist",
             Code::Busy => "Server busy",
+            Code::AuthenticationRequired => "Authentication required",
             Code::Internal => "Internal server error",
         }
     }
