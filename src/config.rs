@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::door;
-use crate::engine::EngineOptions;
+use crate::engine::{EngineOptions, LivenessMode};
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
 use crate::recognition::{FaceChoice, PictureLimits, RecognizerOptions};
@@ -22,6 +22,7 @@ pub struct Config {
     pub storage: Storage,
     pub limits: Limits,
     pub recognition: Recognition,
+    pub liveness: Liveness,
     pub models: Models,
     pub door: door::settings::Settings,
 }
@@ -138,6 +139,15 @@ impl Default for Recognition {
     }
 }
 
+/// `[liveness]`: whether a living face is in front of the camera.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Liveness {
+    pub mode: LivenessMode,
+    /// Score, 0 to 1, from which a face is live, in place of the model's.
+    pub threshold: Option<f32>,
+}
+
 /// `[models]`: files in place of the embedded ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -147,6 +157,7 @@ pub struct Models {
     pub detector: Option<PathBuf>,
     pub landmarks: Option<PathBuf>,
     pub embedder: Option<PathBuf>,
+    pub liveness: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used, in words for the person who wrote it.
@@ -249,6 +260,9 @@ impl Config {
         if !(0.05..=0.99).contains(&self.recognition.min_detection_score) {
             return Err("`recognition.min_detection_score` must be 0.05 to 0.99".into());
         }
+        if (self.liveness.threshold).is_some_and(|t| !(0.0..=1.0).contains(&t)) {
+            return Err("`liveness.threshold` must be 0 to 1".into());
+        }
         self.door.check()
     }
 
@@ -260,6 +274,7 @@ impl Config {
             search_threads: self.search_threads(),
             models: self.model_paths(),
             recognizer: self.recognizer_options(),
+            liveness: self.liveness.mode,
             workers: self.workers(),
             queue: self.limits.queue,
             max_batch: self.limits.max_batch,
@@ -300,6 +315,7 @@ impl Config {
             },
             min_detection_score: self.recognition.min_detection_score,
             face: FaceChoice::Largest,
+            liveness_threshold: self.liveness.threshold,
             threads: self.threads(),
         }
     }
@@ -311,6 +327,7 @@ impl Config {
             detector: models.detector,
             landmarks: models.landmarks,
             embedder: models.embedder,
+            liveness: models.liveness,
         }
     }
 
@@ -339,7 +356,12 @@ impl Config {
                 table: anything.clone(),
                 detector: anything.clone(),
                 landmarks: anything.clone(),
-                embedder: anything,
+                embedder: anything.clone(),
+                liveness: anything,
+            },
+            liveness: Liveness {
+                threshold: Some(0.5),
+                ..Liveness::default()
             },
             door: door::settings::Settings::with_every_key(),
             ..Config::default()
@@ -423,6 +445,8 @@ mod tests {
                 "min_detection_score",
             ),
             ("[limits]\nqueue = -1", "queue"),
+            ("[liveness]\nthreshold = 1.5", "liveness.threshold"),
+            ("[liveness]\nmode = \"strict\"", "mode"),
             ("[server]\nlisten = \"somewhere\"", "listen"),
         ] {
             let said = Config::parse(text).unwrap_err();

@@ -17,8 +17,8 @@ NOT_PROVOKED_HERE = {
     500: "an internal fault: no input may cause one, test_garbage.py looks for it",
     1001: "test_storage_faults.py",
     1008: "an internal fault during an update",
+    1016: "test_liveness.py",
     1015: "this release has no accounts",
-    1016: "this release has no liveness check",
     1017: "this release has no quality gate",
 }
 PROVOKED = {}

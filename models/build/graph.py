@@ -22,6 +22,18 @@ class Graph:
         self.model = schema.ModelT.InitFromPackedBuf(data, 0)
         (self.subgraph,) = self.model.subgraphs
 
+    @classmethod
+    def empty(cls) -> "Graph":
+        """A graph of nothing, to be filled."""
+        graph = cls.__new__(cls)
+        graph.subgraph = schema.SubGraphT()
+        graph.subgraph.tensors, graph.subgraph.operators = [], []
+        graph.model = schema.ModelT()
+        graph.model.version = 3
+        graph.model.operatorCodes, graph.model.subgraphs = [], [graph.subgraph]
+        graph.model.buffers = [schema.BufferT()]  # buffer 0 is empty by definition of the format
+        return graph
+
     @property
     def operators(self):
         return self.subgraph.operators

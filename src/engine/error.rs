@@ -22,6 +22,7 @@ pub enum Code {
     InvalidParameter,
     Unlicensed,
     UnknownTarget,
+    PresentationAttack,
     Busy,
     AuthenticationRequired,
     Internal,
@@ -46,6 +47,7 @@ impl Code {
             Code::UnknownTarget => 1013,
             Code::Busy => 1014,
             Code::AuthenticationRequired => 1015,
+            Code::PresentationAttack => 1016,
             Code::Internal => 500,
         }
     }
@@ -68,6 +70,7 @@ impl Code {
             Code::UnknownTarget => "Target_id does not exist",
             Code::Busy => "Server busy",
             Code::AuthenticationRequired => "Authentication required",
+            Code::PresentationAttack => "Presentation attack suspected",
             Code::Internal => "Internal server error",
         }
     }

@@ -1,7 +1,7 @@
 //! Who is this (1:N), and are these two one person (1:1).
 
 use super::{Code, EncodedPicture, Engine, Error, Rejection, check_collection_name};
-use crate::recognition::{Purpose, Recognition};
+use crate::recognition::{Checks, Liveness, LivenessDemand, Purpose, Recognition};
 
 /// Rows an identification gives at most.
 const MAX_TOP_K: u64 = 100;
@@ -21,6 +21,8 @@ pub struct Identification {
     pub matches: Vec<Match>,
     /// Faces seen in the picture; the largest was searched for.
     pub faces: usize,
+    /// Of that face, if it was asked for and could be judged.
+    pub liveness: Option<Liveness>,
 }
 
 /// Answer of a comparison.
@@ -30,19 +32,24 @@ pub struct Verification {
     pub score: f64,
     /// Faces seen in each picture; the largest ones were compared.
     pub faces: [usize; 2],
+    /// Of those faces, where it was asked for and could be judged.
+    pub liveness: [Option<Liveness>; 2],
 }
 
 impl Engine {
     /// The people of `collection` most like the largest face of `picture`, at most `top_k` (values
     /// above 100 mean 100).
     ///
+    /// What is asked about `liveness` is at least what the configuration demands.
+    ///
     /// # Errors
-    /// 1003, 1006, 1009, 1010, 1011, 1014, 1001.
+    /// 1003, 1006, 1009, 1010, 1011, 1014, 1016, 1001.
     pub async fn identify(
         &self,
         collection: String,
         picture: EncodedPicture,
         top_k: u64,
+        liveness: LivenessDemand,
     ) -> Result<Identification, Error> {
         check_collection_name(&collection)?;
         if top_k < 1 {
@@ -50,6 +57,9 @@ impl Engine {
                 Error::new(Code::InvalidParameter).with("top_k: a whole number from 1 is expected")
             );
         }
+        let checks = Checks {
+            liveness: self.liveness_demand(liveness)?,
+        };
         self.gallery.status(&collection)?;
         let top_k = usize::try_from(top_k.min(MAX_TOP_K)).unwrap_or(1);
         let place = self.enter()?;
@@ -57,7 +67,7 @@ impl Engine {
         // commits for a thread of the disk's.
         let gallery = self.gallery.clone();
         let outcome = place.submit(move |recognizer| -> Result<_, Error> {
-            let probe = (recognizer.recognize_base64(&picture.0, Purpose::Probe))
+            let probe = (recognizer.recognize_base64(&picture.0, Purpose::Probe, checks))
                 .map_err(Rejection::from)?;
             let hits = gallery.search(&collection, &probe.template, top_k)?;
             Ok((probe, hits))
@@ -72,21 +82,27 @@ impl Engine {
                 })
                 .collect(),
             faces: probe.faces,
+            liveness: probe.liveness,
         })
     }
 
-    /// Whether the largest faces of two pictures are one person.
+    /// Whether the largest faces of two pictures are one person. A demand about `liveness` is one about
+    /// both.
     ///
     /// # Errors
-    /// 1009, 1010, 1014.
+    /// 1009, 1010, 1011, 1014, 1016.
     pub async fn verify(
         &self,
         first: EncodedPicture,
         second: EncodedPicture,
+        liveness: LivenessDemand,
     ) -> Result<Verification, Error> {
+        let checks = Checks {
+            liveness: self.liveness_demand(liveness)?,
+        };
         let place = self.enter()?;
         let mut results = self
-            .recognize(&place, [first, second], Purpose::Enrolment)
+            .recognize(&place, [first, second], Purpose::Enrolment, checks)
             .await
             .into_iter();
         let mut next = |field: &str| -> Result<Recognition, Error> {
@@ -102,6 +118,7 @@ impl Engine {
         Ok(Verification {
             score: self.score.score(first.template.cosine(&second.template)),
             faces: [first.faces, second.faces],
+            liveness: [first.liveness, second.liveness],
         })
     }
 }

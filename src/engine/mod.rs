@@ -5,12 +5,14 @@ mod enrolment;
 mod error;
 mod identification;
 mod licensing;
+mod liveness;
 mod metrics;
 mod names;
 
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
 pub use identification::{Identification, Match, Verification};
+pub use liveness::LivenessMode;
 pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id};
 
@@ -23,7 +25,7 @@ use crate::gallery::{self, Gallery, GalleryError, Keeper};
 use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool, ScoreCurve};
 use crate::license::License;
 use crate::license::device::DeviceIdentity;
-use crate::recognition::{Purpose, Recognition, Recognizer, RecognizerOptions, Refusal};
+use crate::recognition::{Checks, Purpose, Recognition, Recognizer, RecognizerOptions, Refusal};
 
 /// How an [`Engine`] is built.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct EngineOptions {
     pub search_threads: usize,
     pub models: ModelPaths,
     pub recognizer: RecognizerOptions,
+    /// What searches and comparisons ask about liveness.
+    pub liveness: LivenessMode,
     /// Threads that recognise, each with its own networks.
     pub workers: usize,
     /// Requests that may wait for a worker, beside the ones being worked on.
@@ -77,6 +81,7 @@ pub struct Engine {
     license: License,
     promised: licensing::Promised,
     score: ScoreCurve,
+    liveness: LivenessMode,
     max_batch: usize,
 }
 
@@ -117,6 +122,7 @@ impl Engine {
             license,
             promised: licensing::Promised::default(),
             score,
+            liveness: options.liveness,
             max_batch: options.max_batch,
         })
     }
@@ -143,9 +149,10 @@ impl Engine {
         place: &Place<Recognizer>,
         pictures: impl IntoIterator<Item = EncodedPicture>,
         purpose: Purpose,
+        checks: Checks,
     ) -> Vec<Result<Recognition, Rejection>> {
         let job = move |recognizer: &mut Recognizer, picture: EncodedPicture| {
-            recognizer.recognize_base64(&picture.0, purpose)
+            recognizer.recognize_base64(&picture.0, purpose, checks)
         };
         let results = place.map(pictures, job).await;
         (results.into_iter())
@@ -181,6 +188,13 @@ impl From<Refusal> for Rejection {
         match refusal {
             Refusal::InvalidImage(reason) => Rejection::InvalidImage(reason),
             no_face @ Refusal::NoFace { .. } => Rejection::NoFace(no_face.to_string()),
+            attack @ Refusal::PresentationAttack { .. } => {
+                Rejection::PresentationAttack(attack.to_string())
+            }
+            unknown @ Refusal::LivenessUnknown(_) => {
+                tracing::error!("recognition: {unknown}");
+                Rejection::PresentationAttack(unknown.to_string())
+            }
             Refusal::Inference(e) => Rejection::Fault(e.to_string()),
             Refusal::Template(e) => Rejection::Fault(e.to_string()),
         }

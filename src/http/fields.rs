@@ -17,11 +17,12 @@ use super::router::AppState;
 use crate::engine::EncodedPicture;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "collection_name",
     "face_image",
     "face_image1",
     "face_image2",
+    "liveness",
     "target_id",
     "top_k",
 ];
@@ -89,6 +90,15 @@ impl Fields {
         off_the_runtime(value.len(), read).map_err(|e| {
             ApiError::parameter(format!("{name}: {expected} is expected ({})", short(&e)))
         })
+    }
+
+    /// `true` or `false`; a field that is not there is `false`.
+    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        let known = NAMES.iter().position(|known| *known == name);
+        match known.is_some_and(|index| self.values[index].is_some()) {
+            true => self.get(name, "true or false"),
+            false => Ok(false),
+        }
     }
 
     pub fn string(&self, name: &str) -> Result<String, ApiError> {

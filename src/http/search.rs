@@ -7,29 +7,67 @@ use super::answer::Answer;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::router::AppState;
+use crate::recognition::{Liveness, LivenessDemand};
 
 pub async fn search(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
     let collection = fields.string("collection_name")?;
     let picture = fields.picture("face_image")?;
     let top_k = fields.positive_integer("top_k")?;
-    let found = state.engine.identify(collection, picture, top_k).await?;
+    let demand = liveness_demand(&fields)?;
+    let found = (state.engine)
+        .identify(collection, picture, top_k, demand)
+        .await?;
     let rows: Vec<Value> = (found.matches.into_iter())
         .map(|row| json!({"result": row.target, "score": row.score}))
         .collect();
-    Ok(Answer::new("status", rows).detail(several("face_image", found.faces)))
+    let mut answer = Answer::new("status", rows).detail(several("face_image", found.faces));
+    if demand != LivenessDemand::Off {
+        answer = answer.with("liveness", json!(found.liveness));
+    }
+    Ok(answer)
 }
 
 pub async fn compare(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
     let first = fields.picture("face_image1")?;
     let second = fields.picture("face_image2")?;
-    let verified = state.engine.verify(first, second).await?;
+    let demand = liveness_demand(&fields)?;
+    let verified = state.engine.verify(first, second, demand).await?;
     let remarks: Vec<String> = ["face_image1", "face_image2"]
         .into_iter()
         .zip(verified.faces)
         .filter_map(|(field, faces)| several(field, faces))
         .collect();
     let detail = (!remarks.is_empty()).then(|| remarks.join("; "));
-    Ok(Answer::new("score", verified.score).detail(detail))
+    let mut answer = Answer::new("score", verified.score).detail(detail);
+    if demand != LivenessDemand::Off {
+        answer = answer.with("liveness", of_both(verified.liveness));
+    }
+    Ok(answer)
+}
+
+/// What the optional field `liveness` asks for.
+fn liveness_demand(fields: &Fields) -> Result<LivenessDemand, ApiError> {
+    Ok(match fields.flag("liveness")? {
+        true => LivenessDemand::Score,
+        false => LivenessDemand::Off,
+    })
+}
+
+/// The worse of two judgements, and each beside it under its field's name.
+fn of_both([first, second]: [Option<Liveness>; 2]) -> Value {
+    let worse = first.zip(second).map(|(a, b)| Liveness {
+        score: a.score.min(b.score),
+        live: a.live && b.live,
+    });
+    match worse {
+        Some(worse) => json!({
+            "score": worse.score,
+            "live": worse.live,
+            "face_image1": first,
+            "face_image2": second,
+        }),
+        None => Value::Null,
+    }
 }
 
 fn several(field: &str, faces: usize) -> Option<String> {

@@ -25,6 +25,7 @@ macro_rules! embedded {
 embedded!(DETECTOR, "detector.tflite");
 embedded!(LANDMARKS, "landmarks.tflite");
 embedded!(EMBEDDER, "embedder.tflite");
+embedded!(LIVENESS, "liveness.tflite");
 
 /// What a network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -33,6 +34,7 @@ pub enum Role {
     Detector,
     Landmarks,
     Embedder,
+    Liveness,
 }
 
 impl fmt::Display for Role {
@@ -41,6 +43,7 @@ impl fmt::Display for Role {
             Role::Detector => "detector",
             Role::Landmarks => "landmarks",
             Role::Embedder => "embedder",
+            Role::Liveness => "liveness",
         })
     }
 }
@@ -112,6 +115,20 @@ impl ScoreCurve {
     }
 }
 
+/// How a liveness model is used.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LivenessConstants {
+    /// Index of the logit of a live face.
+    pub live_class: usize,
+    /// Sides of the crop as a multiple of the box.
+    pub crop: f32,
+    /// Share of its height by which the detector's box is raised first.
+    pub forehead: f32,
+    /// Score (0..1, softmax) from which a face is live.
+    pub threshold: f32,
+}
+
 /// One entry of `models.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,6 +156,7 @@ pub struct ModelEntry {
     pub points: Option<PointIndices>,
     pub alignment: Option<Alignment>,
     pub score: Option<ScoreCurve>,
+    pub liveness: Option<LivenessConstants>,
 }
 
 /// Model files that replace embedded ones.
@@ -149,6 +167,7 @@ pub struct ModelPaths {
     pub detector: Option<PathBuf>,
     pub landmarks: Option<PathBuf>,
     pub embedder: Option<PathBuf>,
+    pub liveness: Option<PathBuf>,
 }
 
 /// A checked model, ready for any number of interpreters. Lives as long as the process.
@@ -158,16 +177,18 @@ pub struct LoadedModel {
     pub(super) model: &'static Model<'static>,
 }
 
-/// The three models of the pipeline.
+/// The four models of the pipeline.
 #[derive(Clone, Debug)]
 pub struct ModelSet {
     pub detector: LoadedModel,
     pub landmarks: LoadedModel,
     pub embedder: LoadedModel,
+    pub liveness: LoadedModel,
     /// Constants that must be there for the roles above, checked at load.
     pub points: PointIndices,
     pub alignment: Alignment,
     pub score: ScoreCurve,
+    pub liveness_constants: LivenessConstants,
     pub template_space: String,
 }
 
@@ -187,6 +208,7 @@ impl ModelSet {
         };
         let embedder = load(&table, Role::Embedder, paths.embedder.as_deref())?;
         let landmarks = load(&table, Role::Landmarks, paths.landmarks.as_deref())?;
+        let liveness = load(&table, Role::Liveness, paths.liveness.as_deref())?;
         let missing = |key: &str, id: &str| {
             InferenceError::Table(format!("the entry \"{id}\" has no [model.{key}]"))
         };
@@ -197,11 +219,14 @@ impl ModelSet {
             alignment: (embedder.entry.alignment)
                 .ok_or_else(|| missing("alignment", &embedder.entry.id))?,
             score: (embedder.entry.score).ok_or_else(|| missing("score", &embedder.entry.id))?,
+            liveness_constants: (liveness.entry.liveness)
+                .ok_or_else(|| missing("liveness", &liveness.entry.id))?,
             template_space: (embedder.entry.template_space.clone()).ok_or_else(|| {
                 InferenceError::Table(format!("\"{}\" has no template_space", embedder.entry.id))
             })?,
             landmarks,
             embedder,
+            liveness,
         })
     }
 }
@@ -228,6 +253,7 @@ fn load(
                 Role::Detector => &DETECTOR.0,
                 Role::Landmarks => &LANDMARKS.0,
                 Role::Embedder => &EMBEDDER.0,
+                Role::Liveness => &LIVENESS.0,
             };
             (embedded, PathBuf::from("inside the binary"))
         }
@@ -279,7 +305,7 @@ mod tests {
     #[test]
     fn embedded_models_are_the_default_entries_of_the_table() {
         let set = ModelSet::load(&ModelPaths::default()).unwrap();
-        for model in [&set.detector, &set.landmarks, &set.embedder] {
+        for model in [&set.detector, &set.landmarks, &set.embedder, &set.liveness] {
             assert!(model.entry.default, "{}", model.entry.id);
         }
     }

@@ -140,7 +140,8 @@ impl Network {
         Ok(())
     }
 
-    fn fault(&self, reason: String) -> InferenceError {
+    /// A failure of this network.
+    pub fn fault(&self, reason: String) -> InferenceError {
         InferenceError::Run {
             role: self.role,
             reason,

@@ -1,19 +1,22 @@
-//! Picture to template: base64, decode, detect, landmarks, align, embed. [`Recognizer`] runs them in order.
+//! Picture to template: base64, decode, detect, landmarks, liveness, align, embed. [`Recognizer`] runs them in order.
 
 mod detect;
 mod embed;
 mod encoding;
 mod geometry;
 mod landmarks;
+mod liveness;
 mod picture;
 mod recognizer;
 mod warp;
 
 pub use detect::{Detector, Face, Pass};
 pub use geometry::{Point, Rect};
+pub use liveness::{Liveness, LivenessCheck, LivenessDemand};
 pub use picture::{Picture, PictureLimits};
 pub use recognizer::{
-    FaceChoice, Purpose, Recognition, Recognizer, RecognizerOptions, STAGES, Timings,
+    Checks, FaceChoice, Purpose, Recognition, Recognizer, RecognizerOptions, STAGES, SeenFace,
+    Timings,
 };
 
 use crate::gallery::TemplateError;
@@ -28,6 +31,14 @@ pub enum Refusal {
     /// A picture in which no face was found.
     #[error("no face was detected in the {width}x{height} picture")]
     NoFace { width: u32, height: u32 },
+    /// The face is not live enough, and liveness was enforced.
+    #[error(
+        "the face looks like a print or a screen: liveness is {score:.3}, at least {threshold:.3} is needed"
+    )]
+    PresentationAttack { score: f32, threshold: f32 },
+    /// Liveness was enforced and could not be judged.
+    #[error("liveness could not be judged: {0}")]
+    LivenessUnknown(#[source] InferenceError),
     /// Not the picture's fault.
     #[error(transparent)]
     Inference(#[from] InferenceError),

@@ -8,12 +8,16 @@ use super::embed::Embedder;
 use super::encoding::decode_base64;
 use super::geometry::Point;
 use super::landmarks::Landmarks;
+use super::liveness::{Liveness, LivenessCheck, LivenessDemand};
 use super::picture::{Picture, PictureLimits};
 use crate::gallery::Template;
-use crate::inference::{InferenceError, ModelSet};
+use crate::inference::{InferenceError, LivenessConstants, ModelSet};
 
 /// Detections whose landmarks are looked for, so that a picture full of false ones costs no more.
 const MAX_CANDIDATES: usize = 4;
+
+/// Faces that are looked at closely where all of them are asked for.
+const MAX_SEEN: usize = 32;
 
 /// What a template is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +60,8 @@ pub struct RecognizerOptions {
     /// Confidence (0..1) below which a detection is no face.
     pub min_detection_score: f32,
     pub face: FaceChoice,
+    /// Score (0..1) from which a face is live, in place of the model's.
+    pub liveness_threshold: Option<f32>,
     /// Threads inside a network. Templates do not depend on it.
     pub threads: usize,
 }
@@ -66,13 +72,28 @@ impl Default for RecognizerOptions {
             limits: PictureLimits::default(),
             min_detection_score: 0.5,
             face: FaceChoice::Largest,
+            liveness_threshold: None,
             threads: 1,
         }
     }
 }
 
+/// What a face must stand before it becomes a template. The default asks nothing of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Checks {
+    pub liveness: LivenessDemand,
+}
+
 /// Names of the stages, in the order of [`Timings`].
-pub const STAGES: [&str; 6] = ["base64", "decode", "detect", "landmarks", "align", "embed"];
+pub const STAGES: [&str; 7] = [
+    "base64",
+    "decode",
+    "detect",
+    "landmarks",
+    "liveness",
+    "align",
+    "embed",
+];
 
 /// Time each stage took, in the order of [`STAGES`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,7 +107,17 @@ pub struct Recognition {
     pub face: Face,
     /// Faces seen, that one included.
     pub faces: usize,
+    /// The judgement, if it was asked for and could be made.
+    pub liveness: Option<Liveness>,
     pub timings: Timings,
+}
+
+/// A face of a picture, judged but not recognised.
+#[derive(Clone, Debug)]
+pub struct SeenFace {
+    pub face: Face,
+    /// The judgement, if it was asked for and could be made.
+    pub liveness: Option<Liveness>,
 }
 
 /// Everything one worker needs to turn pictures into templates.
@@ -94,6 +125,7 @@ pub struct Recognizer {
     options: RecognizerOptions,
     detector: Detector,
     landmarks: Landmarks,
+    liveness: LivenessCheck,
     embedder: Embedder,
     encoded: Vec<u8>,
 }
@@ -106,9 +138,15 @@ impl Recognizer {
         options: RecognizerOptions,
     ) -> Result<Recognizer, InferenceError> {
         let threads = options.threads;
+        let constants = models.liveness_constants;
+        let constants = LivenessConstants {
+            threshold: options.liveness_threshold.unwrap_or(constants.threshold),
+            ..constants
+        };
         Ok(Recognizer {
             detector: Detector::new(&models.detector, options.min_detection_score, threads)?,
             landmarks: Landmarks::new(&models.landmarks, models.points.clone(), threads)?,
+            liveness: LivenessCheck::new(&models.liveness, constants, threads)?,
             embedder: Embedder::new(&models.embedder, models.alignment, threads)?,
             options,
             encoded: Vec::new(),
@@ -123,12 +161,13 @@ impl Recognizer {
         &mut self,
         text: &[u8],
         purpose: Purpose,
+        checks: Checks,
     ) -> Result<Recognition, Refusal> {
         let start = Instant::now();
         let mut encoded = std::mem::take(&mut self.encoded);
         let decoded = decode_base64(text, self.options.limits.max_bytes, &mut encoded);
         let spent = start.elapsed();
-        let result = decoded.and_then(|()| self.recognize(&encoded, purpose));
+        let result = decoded.and_then(|()| self.recognize(&encoded, purpose, checks));
         // Kept for the next picture, unless this one was so large that it would only hold memory.
         if encoded.capacity() <= 1 << 20 {
             self.encoded = encoded;
@@ -143,16 +182,14 @@ impl Recognizer {
     ///
     /// # Errors
     /// [`Refusal`], which says why there is no template.
-    pub fn recognize(&mut self, encoded: &[u8], purpose: Purpose) -> Result<Recognition, Refusal> {
-        let limits = self.options.limits;
+    pub fn recognize(
+        &mut self,
+        encoded: &[u8],
+        purpose: Purpose,
+        checks: Checks,
+    ) -> Result<Recognition, Refusal> {
         let thorough = purpose == Purpose::Enrolment;
-        if encoded.len() > limits.max_bytes {
-            return Err(Refusal::InvalidImage(format!(
-                "the picture has {} bytes, at most {} are allowed",
-                encoded.len(),
-                limits.max_bytes
-            )));
-        }
+        self.check_length(encoded)?;
         let mut timings = Timings::default();
         let mut clock = Instant::now();
         let mut lap = |stage: usize| {
@@ -160,19 +197,89 @@ impl Recognizer {
             timings.0[stage] += now - clock;
             clock = now;
         };
-        let picture = Picture::decode(encoded, &limits)?;
+        let picture = Picture::decode(encoded, &self.options.limits)?;
         lap(1);
         let (face, points, faces) = self.find_face(&picture, thorough, &mut lap)?;
-        self.embedder.align(&picture, &points)?;
+        let liveness = self.judge(&picture, &face, checks.liveness)?;
         lap(4);
-        let template = self.embedder.embed(thorough)?;
+        self.embedder.align(&picture, &points)?;
         lap(5);
+        let template = self.embedder.embed(thorough)?;
+        lap(6);
         Ok(Recognition {
             template,
             face,
             faces,
+            liveness,
             timings,
         })
+    }
+
+    /// Every face of an encoded picture, the one that counts first; none is no error.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidImage`], [`Refusal::Inference`]; with [`LivenessDemand::Enforce`] those of
+    /// liveness, too.
+    pub fn inspect(
+        &mut self,
+        encoded: &[u8],
+        liveness: LivenessDemand,
+    ) -> Result<Vec<SeenFace>, Refusal> {
+        self.check_length(encoded)?;
+        let picture = Picture::decode(encoded, &self.options.limits)?;
+        let mut seen = Vec::new();
+        for pass in [Pass::FullFrame, Pass::Padded] {
+            let mut faces = self.detector.detect(&picture, pass)?;
+            self.options.face.sort(&mut faces, &picture);
+            for face in faces.into_iter().take(MAX_SEEN) {
+                if self.landmarks.find(&picture, &face, false)?.is_some() {
+                    let liveness = self.judge(&picture, &face, liveness)?;
+                    seen.push(SeenFace { face, liveness });
+                }
+            }
+            if !seen.is_empty() {
+                break;
+            }
+        }
+        Ok(seen)
+    }
+
+    fn check_length(&self, encoded: &[u8]) -> Result<(), Refusal> {
+        let max = self.options.limits.max_bytes;
+        match encoded.len() > max {
+            true => Err(Refusal::InvalidImage(format!(
+                "the picture has {} bytes, at most {max} are allowed",
+                encoded.len(),
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Fails closed: with [`LivenessDemand::Enforce`] nothing but a live face passes.
+    fn judge(
+        &mut self,
+        picture: &Picture,
+        face: &Face,
+        demand: LivenessDemand,
+    ) -> Result<Option<Liveness>, Refusal> {
+        if demand == LivenessDemand::Off {
+            return Ok(None);
+        }
+        let threshold = self.liveness.threshold();
+        match (self.liveness.judge(picture, face), demand) {
+            (Ok(judged), LivenessDemand::Enforce) if !judged.live => {
+                Err(Refusal::PresentationAttack {
+                    score: judged.score,
+                    threshold,
+                })
+            }
+            (Ok(judged), _) => Ok(Some(judged)),
+            (Err(e), LivenessDemand::Enforce) => Err(Refusal::LivenessUnknown(e)),
+            (Err(e), _) => {
+                tracing::error!("liveness: {e}");
+                Ok(None)
+            }
+        }
     }
 
     /// The face that counts, its alignment points, and how many faces there are. Where the full

@@ -11,7 +11,7 @@ use super::metrics::{Trial, equal_error_rate, tar_at_fmr, ten_fold_accuracy};
 use super::{Common, Failure, Setup, parallel};
 use crate::cli::while_doing;
 use crate::gallery::Template;
-use crate::recognition::{FaceChoice, Purpose, Refusal};
+use crate::recognition::{Checks, FaceChoice, Purpose, Refusal};
 
 /// Verification accuracy on a list of pairs
 #[derive(Args)]
@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         |recognizer, (name, purpose)| {
             let path = folder.join(name);
             let bytes = std::fs::read(&path).map_err(while_doing(path.display()))?;
-            match recognizer.recognize(&bytes, *purpose) {
+            match recognizer.recognize(&bytes, *purpose, Checks::default()) {
                 Ok(recognition) => Ok(Ok(recognition.template)),
                 Err(refusal @ (Refusal::NoFace { .. } | Refusal::InvalidImage(_))) => {
                     Ok(Err(refusal.to_string()))

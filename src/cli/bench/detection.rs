@@ -202,7 +202,8 @@ fn read_boxes(path: &Path) -> Result<BTreeMap<String, Vec<Rect>>, Failure> {
     Ok(pictures)
 }
 
-fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The pictures below a folder, by their names' endings, sorted.
+pub fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
         let entry = entry?;

@@ -4,6 +4,7 @@ mod accuracy;
 mod commits;
 mod compaction;
 mod detection;
+mod liveness;
 mod metrics;
 mod parallel;
 mod pipeline;
@@ -21,11 +22,12 @@ use crate::config::Config;
 use crate::inference::ModelSet;
 use crate::recognition::{Recognizer, RecognizerOptions};
 
-/// Measure accuracy, detection and speed; searches, enrolments and compaction of galleries
+/// Measure accuracy, detection, liveness and speed; searches, enrolments and compaction of galleries
 #[derive(Subcommand)]
 pub enum Verb {
     Accuracy(accuracy::Arguments),
     Detection(detection::Arguments),
+    Liveness(liveness::Arguments),
     Pipeline(pipeline::Arguments),
     Search(search::Arguments),
     Commits(commits::Arguments),
@@ -47,6 +49,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Accuracy(arguments) => accuracy::run(&arguments),
         Verb::Detection(arguments) => detection::run(&arguments),
+        Verb::Liveness(arguments) => liveness::run(&arguments),
         Verb::Pipeline(arguments) => pipeline::run(&arguments),
         Verb::Search(arguments) => search::run(&arguments),
         Verb::Commits(arguments) => commits::run(&arguments),

@@ -11,9 +11,9 @@ use serde_json::json;
 use super::metrics::quantile;
 use super::{Common, Failure, Setup, parallel};
 use crate::cli::while_doing;
-use crate::recognition::{Purpose, STAGES};
+use crate::recognition::{Checks, LivenessDemand, Purpose, STAGES};
 
-/// Time of each stage from a picture in base64 to its template
+/// Time of each stage from a picture in base64 to its template, liveness included
 #[derive(Args)]
 pub struct Arguments {
     /// Picture with a face
@@ -32,6 +32,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bytes = std::fs::read(&arguments.image).map_err(while_doing(path))?;
     let text = STANDARD.encode(bytes);
     let mut recognizer = setup.recognizer()?;
+    let checks = Checks {
+        liveness: LivenessDemand::Score,
+    };
     let warm_up = arguments.runs / 10 + 1;
     let bar = parallel::progress_bar("runs", (warm_up + arguments.runs) as usize);
     let mut stages: [Vec<f64>; STAGES.len()] = Default::default();
@@ -39,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for run in 0..warm_up + arguments.runs {
         let start = Instant::now();
         let recognition = recognizer
-            .recognize_base64(text.as_bytes(), Purpose::Probe)
+            .recognize_base64(text.as_bytes(), Purpose::Probe, checks)
             .map_err(while_doing(arguments.image.display()))?;
         let total = start.elapsed();
         bar.inc(1);
