@@ -2,7 +2,7 @@
 //!
 //! It names who entered, never what they look like: no pictures, no templates.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -114,6 +114,7 @@ pub struct Record {
 
 /// The log, open for appending.
 pub struct Log {
+    _lock: File,
     folder: PathBuf,
     file: File,
     bytes: u64,
@@ -137,10 +138,16 @@ impl Log {
     /// Opens the log in the data folder and goes on after its last event. A torn last line stays, on a line of its own.
     ///
     /// # Errors
-    /// The files cannot be read or written.
+    /// The files cannot be read or written, or another process keeps the log.
     pub fn open(data: &Path, simulated: bool) -> io::Result<Log> {
         let folder = folder(data);
         std::fs::create_dir_all(&folder)?;
+        let lock = (OpenOptions::new().create(true).truncate(false).write(true))
+            .open(folder.join("lock"))?;
+        lock.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => io::Error::other("another recocomp looks after this door"),
+            TryLockError::Error(e) => e,
+        })?;
         let last = (0..=OLD_FILES)
             .find_map(|age| lines(&path(&folder, age)).ok()?.1.last().map(|r| r.seq));
         let mut file = append(&folder)?;
@@ -151,6 +158,7 @@ impl Log {
         Ok(Log {
             bytes: file.metadata()?.len(),
             file,
+            _lock: lock,
             folder,
             next: last.map_or(1, |seq| seq + 1),
             simulated,
@@ -308,6 +316,6 @@ mod tests {
         let numbers: Vec<u64> = records.iter().map(|r| r.seq).collect();
         assert_eq!(numbers, [3, 4, 5, 6, 7, 8]);
         let files = std::fs::read_dir(folder(data.path())).unwrap().count();
-        assert_eq!(files, OLD_FILES + 1);
+        assert_eq!(files, OLD_FILES + 1 + 1, "and the lock");
     }
 }

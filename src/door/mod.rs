@@ -83,9 +83,10 @@ impl Door {
     /// [`DoorError`], in words for the person who starts the daemon.
     pub fn start(settings: &Settings, data: &Path) -> Result<Door, DoorError> {
         let board = Board::load(&settings.board)?;
-        let pins = gpio::open(&board, data)?;
+        // First the log: it is locked, and not every board's pins are.
         let (journal, writer) =
             Journal::start(data, board.is_simulated()).map_err(DoorError::Log)?;
+        let pins = gpio::open(&board, data)?;
         let (commands, receiver) = sync_channel(WAITING);
         let shared = Shared::new(pins.outputs);
         let keeper = Keeper {

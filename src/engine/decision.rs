@@ -53,7 +53,9 @@ impl Impostors {
         let points: Vec<(f64, f64)> = (measured.iter().chain(extrapolated))
             .map(|[rate, cosine]| (rate.log10(), *cosine))
             .collect();
-        let ordered = points.windows(2).all(|w| w[0].0 > w[1].0 && w[0].1 < w[1].1);
+        let ordered = points
+            .windows(2)
+            .all(|w| w[0].0 > w[1].0 && w[0].1 < w[1].1);
         let sensible = (points.iter())
             .all(|(rate, cosine)| *rate < 0.0 && rate.is_finite() && cosine.abs() <= 1.0);
         let measured_to = measured.last()?[0];
@@ -155,7 +157,10 @@ mod tests {
         let table = table();
         let cosine = |target, faces| table.threshold(target, faces).unwrap().cosine;
         for faces in 1..1000 {
-            assert!(cosine(1e-3, faces) <= cosine(1e-3, faces + 1) + 1e-7, "{faces}");
+            assert!(
+                cosine(1e-3, faces) <= cosine(1e-3, faces + 1) + 1e-7,
+                "{faces}"
+            );
             assert!(cosine(1e-2, faces) <= cosine(1e-3, faces) + 1e-7, "{faces}");
         }
     }
