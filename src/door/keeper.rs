@@ -163,8 +163,14 @@ impl Keeper {
             door_open: first.door_open,
         });
         loop {
+            let begun = Instant::now();
+            let sensed = inputs.read()?;
+            if begun.elapsed() >= LIFELESS {
+                // The guard has released the relay. An opening that it ended does not come back.
+                return Err(GpioError::driver("inputs", "stood still"));
+            }
             let now = self.shared.now();
-            for happening in controller.step(now, inputs.read()?) {
+            for happening in controller.step(now, sensed) {
                 self.journal.tell(event(happening));
             }
             self.switch(&controller)?;

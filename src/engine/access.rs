@@ -178,19 +178,18 @@ impl Access {
     pub fn collection(&self) -> &str {
         &self.settings.collection
     }
+}
 
-    fn timely(&self, now: &Zoned) -> Result<(), Reason> {
-        if self.schedule.is_always() {
-            return Ok(());
-        }
-        // A clock before this program was made was never set: what weekday it shows means nothing.
-        if now.timestamp() < Timestamp::from_second(BUILD_TIME as i64).unwrap_or(Timestamp::MIN) {
-            return Err(Reason::ClockNotSet);
-        }
-        (self.schedule.allows(now))
-            .then_some(())
-            .ok_or(Reason::Schedule)
+/// Whether faces open at this time.
+fn timely(schedule: &Schedule, now: &Zoned) -> Result<(), Reason> {
+    if schedule.is_always() {
+        return Ok(());
     }
+    // A clock before this program was made was never set: what weekday it shows means nothing.
+    if now.timestamp() < Timestamp::from_second(BUILD_TIME as i64).unwrap_or(Timestamp::MIN) {
+        return Err(Reason::ClockNotSet);
+    }
+    schedule.allows(now).then_some(()).ok_or(Reason::Schedule)
 }
 
 impl Engine {
@@ -287,7 +286,7 @@ impl Engine {
         let Some(best) = best else {
             return (Reason::NoMatch, None);
         };
-        if let Err(reason) = access.timely(&Zoned::now()) {
+        if let Err(reason) = timely(&access.schedule, &Zoned::now()) {
             return (reason, None);
         }
         let opened = Opened {
@@ -324,5 +323,92 @@ impl Engine {
         }
         (impostors.threshold(access.settings.target_fpir, faces))
             .map_err(|e| (Reason::Undecidable, e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_never_set_keeps_a_schedule_shut() {
+        let schedule = |entries: &[&str]| {
+            Schedule::parse(&entries.iter().map(|e| (*e).to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        let unset: Zoned = "1970-01-01T12:00[UTC]".parse().unwrap();
+        let set: Zoned = "2040-01-01T12:00[UTC]".parse().unwrap();
+        let always = schedule(&["daily 00:00-24:00"]);
+        assert_eq!(timely(&always, &unset), Err(Reason::ClockNotSet));
+        assert_eq!(timely(&always, &set), Ok(()));
+        assert_eq!(
+            timely(&schedule(&["daily 13:00-14:00"]), &set),
+            Err(Reason::Schedule)
+        );
+        // Without a schedule the clock does not matter.
+        assert_eq!(timely(&schedule(&[]), &unset), Ok(()));
+    }
+
+    #[test]
+    fn token_and_address_must_both_be_right_where_both_are_configured() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("token");
+        std::fs::write(&path, "0123456789abcdef\n").unwrap();
+        let access = |clients: &[&str], token: bool| {
+            let settings = Settings {
+                enabled: true,
+                collection: "staff".into(),
+                clients: clients.iter().map(|c| (*c).to_owned()).collect(),
+                token_file: token.then(|| path.clone()),
+                ..Settings::default()
+            };
+            let data = tempfile::tempdir().unwrap();
+            let door = Arc::new(Door::start(&settings, data.path()).unwrap());
+            Access::new(&settings, door).unwrap()
+        };
+        let caller = |address: &str, token: Option<&str>| Caller {
+            address: Some(address.parse().unwrap()),
+            token: token.map(str::to_owned),
+            request_id: None,
+        };
+        let right = Some("0123456789abcdef");
+        let both = access(&["10.0.0.0/24"], true);
+        assert_eq!(both.permits(&caller("10.0.0.7", right)), Ok(()));
+        assert_eq!(
+            both.permits(&caller("10.0.1.7", right)),
+            Err(Forbidden::Address)
+        );
+        for wrong in [None, Some(""), Some("0123456789abcdeF"), Some("x")] {
+            let refused = both.permits(&caller("10.0.0.7", wrong));
+            assert_eq!(refused, Err(Forbidden::Token), "{wrong:?}");
+        }
+        assert_eq!(
+            access(&[], true).permits(&caller("203.0.113.1", right)),
+            Ok(())
+        );
+        assert_eq!(
+            access(&["::1"], false).permits(&caller("::1", None)),
+            Ok(())
+        );
+        assert_eq!(
+            access(&[], false).permits(&caller("127.0.0.1", right)),
+            Err(Forbidden::Address)
+        );
+    }
+
+    #[test]
+    fn a_short_token_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("token");
+        std::fs::write(&path, "1234\n").unwrap();
+        let settings = Settings {
+            token_file: Some(path),
+            ..Settings::default()
+        };
+        let door = Arc::new(Door::start(&settings, data.path()).unwrap());
+        let said = Access::new(&settings, door).err().unwrap().to_string();
+        assert!(
+            said.contains("door.token_file") && said.contains("16"),
+            "{said}"
+        );
     }
 }
