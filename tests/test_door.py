@@ -6,12 +6,13 @@ The pins' timeline of every test is printed (`pytest -s`).
 import datetime
 import json
 import os
+import subprocess
 
 import pytest
 
 import attacks
 from contract import assert_error
-from daemon import Daemon, run, wait_until
+from daemon import Daemon, binary, run, wait_until
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_3, base64_of, portrait, without_face
 
 SECONDS = 30  # how long anything may take that must happen
@@ -320,10 +321,6 @@ def test_the_exit_button_works_while_the_gallery_does_not(tmp_path):
     path.write_text(config())
     daemon = Daemon(tmp_path / "d", data=data)
     daemon.arguments += ["--config", str(path)]
-    import subprocess
-
-    from daemon import binary
-
     process = subprocess.Popen([*binary(), *daemon.arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     board = Board(data)
     try:

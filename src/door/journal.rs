@@ -1,6 +1,7 @@
 //! Writes what happens to the audit log and the log of the daemon, on a thread of its own: neither a slow card nor a full pipe may
 //! hold up whoever has the relay.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,8 +38,7 @@ impl Journal {
             log,
             lost: lost.clone(),
             simulated,
-            last_denied: None,
-            more: None,
+            denied: BTreeMap::new(),
         };
         let thread = std::thread::Builder::new()
             .name("door-events".into())
@@ -60,8 +60,14 @@ struct Writer {
     log: Log,
     lost: Arc<AtomicU64>,
     simulated: bool,
-    last_denied: Option<(Instant, String)>,
-    /// The newest refusal that was not written, with how many there are.
+    /// By reason.
+    denied: BTreeMap<String, Refusals>,
+}
+
+/// Refusals for one reason.
+struct Refusals {
+    written: Instant,
+    /// The newest that was not written, with how many there are beside it.
     more: Option<(Denied, Moment)>,
 }
 
@@ -71,9 +77,10 @@ impl Writer {
             match from.recv_timeout(DENIED_EVERY) {
                 Ok((Event::Denied(denied), moment)) => self.denied(denied, moment),
                 Ok((event, moment)) => self.write(&event, &moment),
-                Err(RecvTimeoutError::Timeout) => self.write_rest(),
-                Err(RecvTimeoutError::Disconnected) => break self.write_rest(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break self.write_rest(Duration::ZERO),
             }
+            self.write_rest(DENIED_EVERY);
             match self.lost.swap(0, Ordering::Relaxed) {
                 0 => {}
                 count => self.write(&Event::Lost { count }, &Moment::now()),
@@ -82,22 +89,39 @@ impl Writer {
     }
 
     fn denied(&mut self, denied: Denied, moment: Moment) {
-        let repeated = (self.last_denied.as_ref())
-            .is_some_and(|(at, reason)| *reason == denied.reason && at.elapsed() < DENIED_EVERY);
-        if repeated {
-            let before = self.more.as_ref().map_or(0, |(denied, _)| denied.more + 1);
-            let more = before;
-            self.more = Some((Denied { more, ..denied }, moment));
+        self.write_rest(DENIED_EVERY);
+        if let Some(refusals) = self.denied.get_mut(&denied.reason) {
+            let more = refusals.more.as_ref().map_or(0, |(last, _)| last.more + 1);
+            refusals.more = Some((Denied { more, ..denied }, moment));
             return;
         }
-        self.write_rest();
-        self.last_denied = Some((Instant::now(), denied.reason.clone()));
+        let refusals = Refusals {
+            written: Instant::now(),
+            more: None,
+        };
+        self.denied.insert(denied.reason.clone(), refusals);
         self.write(&Event::Denied(denied), &moment);
     }
 
-    fn write_rest(&mut self) {
-        if let Some((denied, moment)) = self.more.take() {
-            self.write(&Event::Denied(denied), &moment);
+    /// Writes what was held back for so long, and forgets reasons that have been quiet.
+    fn write_rest(&mut self, age: Duration) {
+        let due: Vec<String> = (self.denied.iter())
+            .filter(|(_, refusals)| refusals.written.elapsed() >= age)
+            .map(|(reason, _)| reason.clone())
+            .collect();
+        for reason in due {
+            let held = self
+                .denied
+                .remove(&reason)
+                .and_then(|refusals| refusals.more);
+            if let Some((denied, moment)) = held {
+                self.write(&Event::Denied(denied), &moment);
+                let refusals = Refusals {
+                    written: Instant::now(),
+                    more: None,
+                };
+                self.denied.insert(reason, refusals);
+            }
         }
     }
 
@@ -115,5 +139,39 @@ impl Writer {
         if let Err(e) = self.log.append(event, moment) {
             tracing::error!("door: the audit log cannot be written: {e}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::events;
+
+    #[test]
+    fn who_knocks_fills_no_log_and_nothing_is_lost_count_of() {
+        let data = tempfile::tempdir().unwrap();
+        let (journal, thread) = Journal::start(data.path(), true).unwrap();
+        for _ in 0..100 {
+            for reason in ["no_match", "liveness"] {
+                journal.tell(Event::Denied(Denied {
+                    reason: reason.into(),
+                    ..Denied::default()
+                }));
+            }
+        }
+        journal.tell(Event::Forced);
+        drop(journal);
+        thread.join().unwrap();
+        let (_, records) = events::read(data.path()).unwrap();
+        // The first of each reason, the rest of each at the end.
+        assert_eq!(records.len(), 5, "{records:?}");
+        let counted: u64 = (records.iter())
+            .map(|record| match &record.event {
+                Event::Denied(denied) => denied.more + 1,
+                _ => 0,
+            })
+            .sum();
+        assert_eq!(counted, 200);
+        assert!(records.iter().any(|record| record.event == Event::Forced));
     }
 }

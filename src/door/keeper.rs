@@ -24,6 +24,8 @@ const TICK: Duration = Duration::from_millis(20);
 /// How old a sign of life may be.
 const LIFELESS: Duration = Duration::from_secs(1);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How often the same fault is told.
+const FAULT_EVERY: Duration = Duration::from_secs(600);
 
 /// What the keeper is asked for.
 pub enum Command {
@@ -42,6 +44,8 @@ pub struct Shared {
     start: Instant,
     /// Milliseconds from `start` to the last round of the loop.
     alive: AtomicU64,
+    /// Whether the loop is meant to go round. While it is not, it has released the relay itself.
+    tending: AtomicBool,
     stopped: AtomicBool,
     outputs: Mutex<Option<Box<dyn Outputs>>>,
 }
@@ -51,6 +55,7 @@ impl Shared {
         Arc::new(Shared {
             start: Instant::now(),
             alive: AtomicU64::new(0),
+            tending: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             outputs: Mutex::new(Some(outputs)),
         })
@@ -62,8 +67,17 @@ impl Shared {
 
     /// Whether the loop goes round.
     pub fn is_alive(&self) -> bool {
+        self.tending.load(Ordering::Relaxed) && !self.stands_still()
+    }
+
+    fn stands_still(&self) -> bool {
         let alive = Duration::from_millis(self.alive.load(Ordering::Relaxed));
-        !self.stopped.load(Ordering::Relaxed) && self.now() < alive + LIFELESS
+        self.tending.load(Ordering::Relaxed) && self.now() >= alive + LIFELESS
+    }
+
+    fn went_round(&self) {
+        let alive = u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX);
+        self.alive.store(alive, Ordering::Relaxed);
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -96,17 +110,22 @@ impl Keeper {
     /// that the exit button works again.
     pub fn run(self, inputs: Box<dyn gpio::Inputs>) {
         let mut inputs = Some(inputs);
+        let mut last: Option<(String, Instant)> = None;
+        let mut tell = true;
         loop {
             let taken = match inputs.take() {
                 Some(inputs) => Ok(inputs),
                 None => self.take_again(),
             };
             let ended = taken.and_then(|inputs| {
-                catch_unwind(AssertUnwindSafe(|| self.tend(inputs))).unwrap_or_else(|_| {
+                self.shared.went_round();
+                self.shared.tending.store(true, Ordering::Relaxed);
+                catch_unwind(AssertUnwindSafe(|| self.tend(inputs, tell))).unwrap_or_else(|_| {
                     Err(GpioError::driver("", "the keeper of the door panicked"))
                 })
             });
             let released = self.shared.release();
+            self.shared.tending.store(false, Ordering::Relaxed);
             let what = match (ended, released) {
                 (Ok(()), Ok(())) => break,
                 (Err(e), Ok(())) => e.to_string(),
@@ -119,7 +138,13 @@ impl Keeper {
                     format!("{e}; the relay could not be released: {release}")
                 }
             };
-            self.journal.tell(Event::Fault { what });
+            // A lasting fault must not push older events out of the log.
+            tell = (last.as_ref())
+                .is_none_or(|(said, at)| *said != what || at.elapsed() >= FAULT_EVERY);
+            if tell {
+                last = Some((what.clone(), Instant::now()));
+                self.journal.tell(Event::Fault { what });
+            }
             if self.wait_for_stop(AGAIN_AFTER) {
                 break;
             }
@@ -155,13 +180,15 @@ impl Keeper {
         }
     }
 
-    fn tend(&self, mut inputs: Box<dyn gpio::Inputs>) -> Result<(), GpioError> {
+    fn tend(&self, mut inputs: Box<dyn gpio::Inputs>, tell: bool) -> Result<(), GpioError> {
         let first = inputs.read()?;
         let mut controller = Controller::new(self.rules, first, self.shared.now());
-        self.journal.tell(Event::Started {
-            board: self.board.to_string(),
-            door_open: first.door_open,
-        });
+        if tell {
+            self.journal.tell(Event::Started {
+                board: self.board.to_string(),
+                door_open: first.door_open,
+            });
+        }
         loop {
             let begun = Instant::now();
             let sensed = inputs.read()?;
@@ -174,8 +201,7 @@ impl Keeper {
                 self.journal.tell(event(happening));
             }
             self.switch(&controller)?;
-            let alive = u64::try_from(self.shared.now().as_millis()).unwrap_or(u64::MAX);
-            self.shared.alive.store(alive, Ordering::Relaxed);
+            self.shared.went_round();
             match self.commands.recv_timeout(TICK) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -237,7 +263,7 @@ pub fn guard(shared: &Shared, journal: &Journal) {
     let mut told = false;
     while !shared.stopped.load(Ordering::Relaxed) {
         std::thread::sleep(LIFELESS / 4);
-        if shared.is_alive() {
+        if !shared.stands_still() {
             told = false;
             continue;
         }
@@ -249,7 +275,7 @@ pub fn guard(shared: &Shared, journal: &Journal) {
             .as_mut()
             .map(|outputs| gpio::release(outputs.as_mut()));
         drop(outputs);
-        if !std::mem::replace(&mut told, true) && !shared.stopped.load(Ordering::Relaxed) {
+        if !std::mem::replace(&mut told, true) {
             let what = match released {
                 Some(Err(e)) => {
                     format!("the door stands still and its relay could not be released: {e}")

@@ -56,8 +56,8 @@ pub enum Forbidden {
     Address,
 }
 
-/// Who asks for an opening.
-#[derive(Clone, Debug, Default)]
+/// Who asks for an opening. Not for logs: it holds a secret.
+#[derive(Clone, Default)]
 pub struct Caller {
     pub address: Option<IpAddr>,
     pub token: Option<String>,
@@ -209,10 +209,8 @@ impl Engine {
 
     /// [`Engine::identify`], and a match opens the door; everything else is said no to, with light and sound.
     ///
-    /// The caller has asked [`Access::permits`].
-    ///
     /// # Errors
-    /// Those of the search, each with what became of the opening.
+    /// 1015 for whom [`Access::permits`] does not; those of the search; each with what became of the opening.
     pub async fn identify_and_open(
         &self,
         collection: String,
@@ -230,6 +228,15 @@ impl Engine {
             };
             return (found, opening);
         };
+        // Asked for again, here where it counts.
+        if access.permits(caller).is_err() {
+            let refused = Opening {
+                reason: Reason::NotSearched,
+                detail: None,
+                simulated: false,
+            };
+            return (Err(Error::new(Code::AuthenticationRequired)), refused);
+        }
         let liveness = match access.settings.liveness {
             LivenessRule::Enforce => LivenessDemand::Enforce,
             LivenessRule::Off => liveness,
