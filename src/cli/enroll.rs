@@ -215,7 +215,7 @@ impl Destination {
     async fn open(arguments: &Arguments, config: &Config) -> Result<Destination, Failure> {
         if let Some(server) = &arguments.server {
             let address = resolve(server)?;
-            return Ok(Destination::Daemon(Client::connect(address).await?));
+            return Ok(Destination::Daemon(Client::connect(address, None).await?));
         }
         // The person at the terminal works on files of their own: no license is asked for.
         match Engine::start(config.engine_options(), License::none()) {
@@ -223,9 +223,11 @@ impl Destination {
             Err(e) if e.is_locked() => {
                 let address = AddressFile::read(&config.storage.data)
                     .ok_or_else(|| format!("{e}; name its address with --server"))?;
-                let client = Client::connect(address).await.map_err(|refused| {
-                    format!("{e}; and {refused}: name its address with --server")
-                })?;
+                let client = Client::connect(address, token(config))
+                    .await
+                    .map_err(|refused| {
+                        format!("{e}; and {refused}: name its address with --server")
+                    })?;
                 eprintln!("a daemon runs on this data: enrolling through {address}");
                 Ok(Destination::Daemon(client))
             }
@@ -289,6 +291,13 @@ impl Destination {
     }
 }
 
+/// The token of this device's door, for the daemon on this device and no other.
+fn token(config: &Config) -> Option<String> {
+    let path = config.door.token_file.as_ref()?;
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned())
+}
+
 /// An address as text. `localhost` is taken literally: a static binary resolves no names.
 fn resolve(server: &str) -> Result<SocketAddr, Failure> {
     let server = server.trim_start_matches("http://").trim_end_matches('/');
@@ -304,18 +313,24 @@ fn resolve(server: &str) -> Result<SocketAddr, Failure> {
 /// A connection to a daemon's API.
 struct Client {
     address: SocketAddr,
+    /// Of the door of this device, whose people only its bearer may change.
+    token: Option<String>,
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
-    async fn connect(address: SocketAddr) -> Result<Client, Failure> {
+    async fn connect(address: SocketAddr, token: Option<String>) -> Result<Client, Failure> {
         let stream = TcpStream::connect(address)
             .await
             .map_err(while_doing(format!("no daemon answers at {address}")))?;
         let (sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Client { address, sender })
+        Ok(Client {
+            address,
+            token,
+            sender,
+        })
     }
 
     /// Posts `body`. The inner error is the API's, for its codes that concern the caller.
@@ -323,12 +338,15 @@ impl Client {
         let body = Bytes::from(body.to_string());
         loop {
             if self.sender.ready().await.is_err() {
-                self.sender = Client::connect(self.address).await?.sender;
+                self.sender = Client::connect(self.address, None).await?.sender;
             }
-            let request = Request::post(format!("{}{path}", crate::http::PREFIX))
+            let mut request = Request::post(format!("{}{path}", crate::http::PREFIX))
                 .header(header::HOST, self.address.to_string())
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Full::new(body.clone()))?;
+                .header(header::CONTENT_TYPE, "application/json");
+            if let Some(token) = &self.token {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            let request = request.body(Full::new(body.clone()))?;
             let response = self.sender.send_request(request).await?;
             let status = response.status();
             let answer = response.into_body().collect().await?.to_bytes();

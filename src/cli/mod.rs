@@ -7,6 +7,7 @@ mod check;
 mod collection;
 mod data;
 mod device_id;
+mod door;
 mod enroll;
 mod inventory;
 mod license;
@@ -39,6 +40,8 @@ enum Verb {
     Check(check::Arguments),
     DeviceId(device_id::Arguments),
     #[command(subcommand)]
+    Door(door::Verb),
+    #[command(subcommand)]
     License(license::Verb),
     Backup(backup::Arguments),
     BackupKey(backup_key::Arguments),
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
         Verb::Collection(verb) => collection::run(&verb),
         Verb::Check(arguments) => Ok(check::run(&arguments)),
         Verb::DeviceId(arguments) => device_id::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Door(verb) => door::run(verb).map(|()| ExitCode::SUCCESS),
         Verb::License(verb) => license::run(&verb),
         Verb::Backup(arguments) => backup::run(&arguments),
         Verb::BackupKey(arguments) => backup_key::run(&arguments).map(|()| ExitCode::SUCCESS),

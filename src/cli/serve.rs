@@ -14,12 +14,16 @@ use tokio::sync::Notify;
 
 use super::{Failure, while_doing};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::door::Door;
+use crate::engine::{Access, Engine};
 use crate::license::License;
 use crate::{http, inference, telemetry};
 
 /// Bound within which removed faces are gone from the disk.
 const ERASURE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a daemon whose engine does not start looks after the exit button before it ends and is started anew.
+const BUTTON_ONLY: Duration = Duration::from_secs(60);
 
 /// Serve the HTTP API until SIGTERM or Ctrl-C
 #[derive(Args)]
@@ -48,6 +52,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     if let Some(data) = arguments.data {
         config.storage.data = data;
     }
+    // The exit button comes before everything that may fail or take time.
+    let door = OpenDoor(match config.door.enabled {
+        true => Some(Arc::new(Door::start(&config.door, &config.storage.data)?)),
+        false => None,
+    });
     inference::bound_allocator();
     let license = license(arguments.development, &config.storage.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -58,11 +67,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(while_doing("cannot start the runtime"))?;
-    runtime.block_on(serve(&config, license))?;
+    runtime.block_on(serve(&config, license, &door))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: &Config, license: License) -> Result<(), Failure> {
+async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(), Failure> {
     // Before anything slow, so that a SIGTERM during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -71,7 +80,27 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
         .await
         .map_err(while_doing(format!("cannot listen on {listen}")))?;
     let address = listener.local_addr()?;
-    let engine = Arc::new(Engine::start(config.engine_options(), license)?);
+    let access = match &door.0 {
+        Some(door) => Some(Access::new(&config.door, door.clone())?),
+        None => None,
+    };
+    let mut engine = match Engine::start(config.engine_options(), license) {
+        Ok(engine) => engine,
+        Err(e) if access.is_some() => {
+            tracing::error!("{e}; until the next attempt the exit button goes on working");
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = tokio::time::sleep(BUTTON_ONLY) => {}
+            }
+            return Err(e.into());
+        }
+        Err(e) => return Err(e.into()),
+    };
+    if let Some(access) = access {
+        engine.attach_door(access);
+    }
+    let engine = Arc::new(engine);
     for warning in engine.gallery_warnings() {
         tracing::warn!("gallery: {warning}");
     }
@@ -88,6 +117,7 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
         data = %config.storage.data.display(),
         workers = config.workers(),
         license = %engine.license().state(),
+        door = door.0.as_ref().map(|door| door.board().to_string()),
         "ready: {}", engine.license().detail()
     );
     let eraser = engine.clone();
@@ -123,6 +153,17 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
     drop(address_file);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The door, released at the end whoever else still refers to it.
+struct OpenDoor(Option<Arc<Door>>);
+
+impl Drop for OpenDoor {
+    fn drop(&mut self) {
+        if let Some(door) = &self.0 {
+            door.stop();
+        }
+    }
 }
 
 /// Where the daemon on a data folder listens, for the other verbs; removed when it stops. After a

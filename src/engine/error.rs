@@ -24,6 +24,7 @@ pub enum Code {
     UnknownTarget,
     PresentationAttack,
     Busy,
+    AuthenticationRequired,
     Internal,
 }
 
@@ -45,6 +46,7 @@ impl Code {
             Code::Unlicensed => 1012,
             Code::UnknownTarget => 1013,
             Code::Busy => 1014,
+            Code::AuthenticationRequired => 1015,
             Code::PresentationAttack => 1016,
             Code::Internal => 500,
         }
@@ -67,6 +69,7 @@ impl Code {
             Code::Unlicensed => "License not authorized",
             Code::UnknownTarget => "Target_id does not exist",
             Code::Busy => "Server busy",
+            Code::AuthenticationRequired => "Authentication required",
             Code::PresentationAttack => "Presentation attack suspected",
             Code::Internal => "Internal server error",
         }

@@ -12,6 +12,8 @@ pub struct Match {
     pub target: String,
     /// Calibrated confidence that it is the person of the picture, 0..1.
     pub score: f64,
+    /// Cosine of its template and the picture's, -1..1: what a door decides by.
+    pub cosine: f32,
 }
 
 /// Answer of a search.
@@ -79,6 +81,7 @@ impl Engine {
                 .map(|hit| Match {
                     target: hit.target,
                     score: self.score.score(hit.cosine),
+                    cosine: hit.cosine,
                 })
                 .collect(),
             faces: probe.faces,

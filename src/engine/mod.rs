@@ -1,6 +1,8 @@
-//! What the product does, free of HTTP: enrol, identify, verify, keep collections.
+//! What the product does, free of HTTP: enrol, identify, verify, keep collections, open the door.
 
+mod access;
 mod collections;
+mod decision;
 mod enrolment;
 mod error;
 mod identification;
@@ -9,6 +11,7 @@ mod liveness;
 mod metrics;
 mod names;
 
+pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason};
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
 pub use identification::{Identification, Match, Verification};
@@ -81,6 +84,9 @@ pub struct Engine {
     license: License,
     promised: licensing::Promised,
     score: ScoreCurve,
+    /// Without it no door opens.
+    impostors: Option<decision::Impostors>,
+    access: Option<Access>,
     liveness: LivenessMode,
     max_batch: usize,
 }
@@ -109,6 +115,7 @@ impl Engine {
         let gallery = Arc::new(gallery);
         let keeper = Keeper::start(gallery.clone())?;
         let score = models.score;
+        let impostors = decision::Impostors::of(&models.embedder.entry);
         let recognizer = options.recognizer;
         let recognizers = Pool::start::<StartError, _>(
             options.workers,
@@ -122,6 +129,8 @@ impl Engine {
             license,
             promised: licensing::Promised::default(),
             score,
+            impostors,
+            access: None,
             liveness: options.liveness,
             max_batch: options.max_batch,
         })

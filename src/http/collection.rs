@@ -8,24 +8,40 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
+use super::caller::CalledBy;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::router::AppState;
 
-pub async fn create(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+pub async fn create(
+    State(state): State<AppState>,
+    caller: CalledBy,
+    fields: Fields,
+) -> Result<Answer, ApiError> {
     let name = fields.string("collection_name")?;
+    caller.may_change(&state, &name)?;
     state.engine.create_collection(name).await?;
     Ok(Answer::new("status", "Create collection successfully!"))
 }
 
-pub async fn clear(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+pub async fn clear(
+    State(state): State<AppState>,
+    caller: CalledBy,
+    fields: Fields,
+) -> Result<Answer, ApiError> {
     let name = fields.string("collection_name")?;
+    caller.may_change(&state, &name)?;
     state.engine.clear_collection(name).await?;
     Ok(Answer::new("status", "Clear collection successfully!"))
 }
 
-pub async fn delete(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+pub async fn delete(
+    State(state): State<AppState>,
+    caller: CalledBy,
+    fields: Fields,
+) -> Result<Answer, ApiError> {
     let name = fields.string("collection_name")?;
+    caller.may_change(&state, &name)?;
     state.engine.delete_collection(name).await?;
     Ok(Answer::new("status", "Delete collection successfully!"))
 }

@@ -38,6 +38,14 @@ impl ApiError {
         Error::new(Code::InvalidParameter).with(detail).into()
     }
 
+    /// The client is known and may not (1015).
+    pub fn forbidden(detail: impl Into<String>) -> ApiError {
+        ApiError {
+            status: StatusCode::FORBIDDEN,
+            ..Error::new(Code::AuthenticationRequired).with(detail).into()
+        }
+    }
+
     /// Adds fields to the answer.
     pub fn with_fields(self, fields: Map<String, Value>) -> ApiError {
         ApiError { fields, ..self }
@@ -50,6 +58,7 @@ impl From<Error> for ApiError {
             status: match error.code {
                 Code::InvalidParameter => StatusCode::BAD_REQUEST,
                 Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
+                Code::AuthenticationRequired => StatusCode::UNAUTHORIZED,
                 Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
                 // Reference clients read only err_code.
                 _ => StatusCode::OK,
@@ -74,6 +83,10 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             let soon = HeaderValue::from_static("1");
             response.headers_mut().insert(header::RETRY_AFTER, soon);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer");
+            (response.headers_mut()).insert(header::WWW_AUTHENTICATE, bearer);
         }
         response
     }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
+use super::caller::CalledBy;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::router::AppState;
@@ -17,25 +18,44 @@ enum Kind {
     Update,
 }
 
-pub async fn insert(State(state): State<AppState>, fields: Result<Fields, ApiError>) -> Response {
-    enrol(state, fields, Kind::Insert).await
+pub async fn insert(
+    State(state): State<AppState>,
+    caller: CalledBy,
+    fields: Result<Fields, ApiError>,
+) -> Response {
+    enrol(state, caller, fields, Kind::Insert).await
 }
 
-pub async fn update(State(state): State<AppState>, fields: Result<Fields, ApiError>) -> Response {
-    enrol(state, fields, Kind::Update).await
+pub async fn update(
+    State(state): State<AppState>,
+    caller: CalledBy,
+    fields: Result<Fields, ApiError>,
+) -> Response {
+    enrol(state, caller, fields, Kind::Update).await
 }
 
-pub async fn delete_id(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+pub async fn delete_id(
+    State(state): State<AppState>,
+    caller: CalledBy,
+    fields: Fields,
+) -> Result<Answer, ApiError> {
     let collection = fields.string("collection_name")?;
     let target = fields.string("target_id")?;
+    caller.may_change(&state, &collection)?;
     state.engine.remove_target(collection, target).await?;
     Ok(Answer::new("status", "Delete target_id successfully!"))
 }
 
-async fn enrol(state: AppState, fields: Result<Fields, ApiError>, kind: Kind) -> Response {
+async fn enrol(
+    state: AppState,
+    caller: CalledBy,
+    fields: Result<Fields, ApiError>,
+    kind: Kind,
+) -> Response {
     let outcome = async {
         let fields = fields?;
         let (collection, items) = batch(&fields)?;
+        caller.may_change(&state, &collection)?;
         Ok(match kind {
             Kind::Insert => state.engine.insert(collection, items).await?,
             Kind::Update => state.engine.update(collection, items).await?,

@@ -17,12 +17,13 @@ use super::router::AppState;
 use crate::engine::EncodedPicture;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "collection_name",
     "face_image",
     "face_image1",
     "face_image2",
     "liveness",
+    "open",
     "target_id",
     "top_k",
 ];

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod caller;
 mod collection;
 mod error;
 mod face;

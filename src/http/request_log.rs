@@ -14,6 +14,10 @@ use super::server::Peer;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The request's id, on every request.
+#[derive(Clone)]
+pub(super) struct RequestId(pub String);
+
 /// Characters of a path that are logged: no endpoint's is longer.
 const MAX_PATH: usize = 200;
 
@@ -29,12 +33,13 @@ impl<F: FnOnce()> Drop for Gone<F> {
 }
 
 /// Runs the request in a span with its id, the client's own or a new one, and answers with the id.
-pub async fn log(request: Request, next: Next) -> Response {
+pub async fn log(mut request: Request, next: Next) -> Response {
     let id = (request.headers().get(REQUEST_ID))
         .and_then(|id| id.to_str().ok())
         .filter(|id| is_plain(id))
         .map_or_else(new_id, str::to_owned);
     let peer = (request.extensions().get::<Peer>()).map(|peer| peer.0.to_string());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id);
     let method = request.method().clone();
     let path: String = request.uri().path().chars().take(MAX_PATH).collect();

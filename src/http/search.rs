@@ -1,22 +1,43 @@
 //! `/face/search` and `/face/compare`.
 
 use axum::extract::State;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
+use super::caller::CalledBy;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::router::AppState;
+use crate::engine::{Identification, Opening};
 use crate::recognition::{Liveness, LivenessDemand};
 
-pub async fn search(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+pub async fn search(
+    State(state): State<AppState>,
+    caller: CalledBy,
+    fields: Fields,
+) -> Result<Answer, ApiError> {
     let collection = fields.string("collection_name")?;
     let picture = fields.picture("face_image")?;
     let top_k = fields.positive_integer("top_k")?;
     let demand = liveness_demand(&fields)?;
-    let found = (state.engine)
-        .identify(collection, picture, top_k, demand)
-        .await?;
+    if !fields.flag("open")? {
+        let found = (state.engine)
+            .identify(collection, picture, top_k, demand)
+            .await?;
+        return Ok(rows(found, demand));
+    }
+    caller.may_open(&state)?;
+    let (found, opening) = (state.engine)
+        .identify_and_open(collection, picture, top_k, demand, &caller.0)
+        .await;
+    let door = of_door(&opening);
+    match found {
+        Ok(found) => Ok(rows(found, demand).with("door", door)),
+        Err(e) => Err(ApiError::from(e).with_fields(Map::from_iter([("door".into(), door)]))),
+    }
+}
+
+fn rows(found: Identification, demand: LivenessDemand) -> Answer {
     let rows: Vec<Value> = (found.matches.into_iter())
         .map(|row| json!({"result": row.target, "score": row.score}))
         .collect();
@@ -24,7 +45,19 @@ pub async fn search(State(state): State<AppState>, fields: Fields) -> Result<Ans
     if demand != LivenessDemand::Off {
         answer = answer.with("liveness", json!(found.liveness));
     }
-    Ok(answer)
+    answer
+}
+
+/// What became of the opening.
+fn of_door(opening: &Opening) -> Value {
+    let mut door = json!({"opened": opening.opened(), "reason": opening.reason.name()});
+    if let Some(detail) = &opening.detail {
+        door["detail"] = json!(detail);
+    }
+    if opening.simulated {
+        door["simulated"] = json!(true);
+    }
+    door
 }
 
 pub async fn compare(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {

@@ -143,6 +143,13 @@ pub struct ModelEntry {
     pub card: Option<String>,
     /// Embedders only: files of one space give templates that may be compared with each other.
     pub template_space: Option<String>,
+    /// Embedders only: `[false match rate, cosine]` of a search among people who are not the one searched for, rates falling.
+    /// Without it there is no opening a door.
+    #[serde(default)]
+    pub impostor_cosine: Vec<[f64; 2]>,
+    /// More of them, which were not measured.
+    #[serde(default)]
+    pub impostor_cosine_extrapolated: Vec<[f64; 2]>,
     pub input: InputSpec,
     /// Output tensors by name; told apart by their shape.
     pub output: std::collections::BTreeMap<String, Vec<usize>>,

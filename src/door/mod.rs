@@ -1,0 +1,188 @@
+//! The lock of a door: boards, pins, and when they switch.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`settings`] | `[door]` of the configuration |
+//! | [`schedule`] | at which times faces open |
+//! | [`board`] | board files |
+//! | [`gpio`] | pins by what they mean; the character device |
+//! | `raspberry`, [`simulated`] | other pins |
+//! | `controller` | what the pins should be, as a function of time and inputs |
+//! | `keeper` | the thread that has the pins, and its guard |
+//! | `journal`, [`events`] | the audit log |
+
+pub mod board;
+mod controller;
+pub mod events;
+pub mod gpio;
+mod journal;
+mod keeper;
+mod raspberry;
+pub mod schedule;
+pub mod settings;
+pub mod simulated;
+
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use board::{Board, BoardError};
+use controller::Rules;
+use events::{Denied, Opened};
+use gpio::GpioError;
+use journal::Journal;
+use keeper::{Command, Keeper, Shared};
+use settings::Settings;
+
+/// Commands that may wait for the keeper, which looks every 20 ms.
+const WAITING: usize = 64;
+/// How long a search waits for the door.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long the end of the program waits for the keeper.
+const STOP: Duration = Duration::from_secs(3);
+
+/// Why there is no door.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    #[error(transparent)]
+    Gpio(#[from] GpioError),
+    #[error("the door's audit log: {0}")]
+    Log(std::io::Error),
+    #[error("cannot start a thread of the door: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A door in operation. When it is dropped the relay is released and the pins given back.
+pub struct Door {
+    board: Board,
+    commands: SyncSender<Command>,
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What came of an order to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Opened,
+    /// It was opened by a face just before.
+    CoolDown,
+    /// The door does not work; its fault is in the events.
+    Dead,
+}
+
+impl Door {
+    /// Takes the pins and starts to look after the door. From now on the exit button works, whatever else does.
+    ///
+    /// # Errors
+    /// [`DoorError`], in words for the person who starts the daemon.
+    pub fn start(settings: &Settings, data: &Path) -> Result<Door, DoorError> {
+        let board = Board::load(&settings.board)?;
+        // First the log: it is locked, and not every board's pins are.
+        let (journal, writer) =
+            Journal::start(data, board.is_simulated()).map_err(DoorError::Log)?;
+        let pins = gpio::open(&board, data)?;
+        let (commands, receiver) = sync_channel(WAITING);
+        let shared = Shared::new(pins.outputs);
+        let keeper = Keeper {
+            rules: Rules {
+                safe: board.relay.safe,
+                pulse: settings
+                    .pulse_ms
+                    .map_or(board.pulse(), Duration::from_millis),
+                cooldown: Duration::from_millis(settings.cooldown_ms),
+                held_open: Duration::from_secs(settings.held_open_s),
+            },
+            board: board.clone(),
+            data: data.into(),
+            commands: receiver,
+            journal: journal.clone(),
+            shared: shared.clone(),
+        };
+        let inputs = pins.inputs;
+        let guarded = shared.clone();
+        let threads = vec![
+            thread("door", move || keeper.run(inputs))?,
+            thread("door-guard", move || keeper::guard(&guarded, &journal))?,
+            writer,
+        ];
+        Ok(Door {
+            board,
+            commands,
+            shared,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Opens for a face.
+    pub async fn open(&self, opened: Opened, cooldown: Denied) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Face {
+            opened,
+            cooldown,
+            answer,
+        };
+        if self.commands.try_send(command).is_err() {
+            return Answer::Dead;
+        }
+        match tokio::time::timeout(ANSWER, answered).await {
+            Ok(Ok(true)) => Answer::Opened,
+            Ok(Ok(false)) => Answer::CoolDown,
+            Ok(Err(_)) | Err(_) => Answer::Dead,
+        }
+    }
+
+    /// Says no, with the red LED and the buzzer.
+    pub fn deny(&self, denied: Denied) {
+        if self.commands.try_send(Command::Deny(denied)).is_err() {
+            tracing::warn!("door: it takes no more commands");
+        }
+    }
+
+    /// Whether the thread that has the pins goes round.
+    pub fn is_alive(&self) -> bool {
+        self.shared.is_alive()
+    }
+
+    /// Releases the relay, gives the pins back and waits until the events are written.
+    pub fn stop(&self) {
+        let until = Instant::now() + STOP;
+        let _ = self.commands.try_send(Command::Stop);
+        while !self.shared.is_stopped() {
+            if Instant::now() >= until {
+                tracing::error!(
+                    "door: it hangs; the relay was released, its thread is left behind"
+                );
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            // Before there was no room for it, or it is one more that nobody reads.
+            let _ = self.commands.try_send(Command::Stop);
+        }
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, DoorError> {
+    (std::thread::Builder::new().name(name.into()))
+        .spawn(work)
+        .map_err(DoorError::Thread)
+}

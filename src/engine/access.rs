@@ -1,0 +1,421 @@
+//! Searches that open the door.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::{Timestamp, Zoned};
+use sha2::{Digest, Sha256};
+
+use super::decision::Threshold;
+use super::{Code, EncodedPicture, Engine, Error, Identification};
+use crate::door::events::{Denied, Opened, Origin};
+use crate::door::schedule::Schedule;
+use crate::door::settings::{LivenessRule, Network, Settings};
+use crate::door::{Answer, Door};
+use crate::license::clock::BUILD_TIME;
+use crate::recognition::LivenessDemand;
+
+/// Bytes that a token must have at least.
+const TOKEN_BYTES: usize = 16;
+
+/// The door, and who may open it.
+pub struct Access {
+    door: Arc<Door>,
+    settings: Settings,
+    schedule: Schedule,
+    clients: Vec<Network>,
+    /// SHA-256 of the token: comparing hashes tells nothing about the token by how long it takes.
+    token: Option<[u8; 32]>,
+}
+
+/// Why a door cannot be put into operation.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error("{0}")]
+    Settings(String),
+    #[error("`door.token_file`: cannot read {path}: {source}", path = path.display())]
+    Token {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "`door.token_file`: {path} holds {found} bytes, at least {TOKEN_BYTES} are expected; \
+         `openssl rand -hex 32` makes a good one", path = path.display()
+    )]
+    ShortToken { path: PathBuf, found: usize },
+}
+
+/// Why a client may not do what concerns the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forbidden {
+    /// No token, or a wrong one.
+    Token,
+    /// Not one of the addresses.
+    Address,
+}
+
+/// Who asks for an opening. Not for logs: it holds a secret.
+#[derive(Clone, Default)]
+pub struct Caller {
+    pub address: Option<IpAddr>,
+    pub token: Option<String>,
+    /// As in the log.
+    pub request_id: Option<String>,
+}
+
+/// Why the door opened or did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Matched,
+    NoMatch,
+    /// The search itself failed; its error says why.
+    NotSearched,
+    Liveness,
+    OtherCollection,
+    Schedule,
+    ClockNotSet,
+    CoolDown,
+    /// The false match rate that would be needed is beyond what was measured.
+    Undecidable,
+    NoDoor,
+    Fault,
+}
+
+impl Reason {
+    /// As answers and events spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Matched => "matched",
+            Reason::NoMatch => "no_match",
+            Reason::NotSearched => "not_searched",
+            Reason::Liveness => "liveness",
+            Reason::OtherCollection => "other_collection",
+            Reason::Schedule => "schedule",
+            Reason::ClockNotSet => "clock_not_set",
+            Reason::CoolDown => "cool_down",
+            Reason::Undecidable => "undecidable",
+            Reason::NoDoor => "no_door",
+            Reason::Fault => "fault",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a search that asked to open came to.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    pub reason: Reason,
+    /// What more there is to say.
+    pub detail: Option<String>,
+    pub simulated: bool,
+}
+
+impl Opening {
+    pub fn opened(&self) -> bool {
+        self.reason == Reason::Matched
+    }
+}
+
+impl Access {
+    /// # Errors
+    /// [`AccessError`] names the key and what was expected.
+    pub fn new(settings: &Settings, door: Arc<Door>) -> Result<Access, AccessError> {
+        let wrong = |e: String| AccessError::Settings(e);
+        let token = match &settings.token_file {
+            None => None,
+            Some(path) => {
+                let text = std::fs::read(path).map_err(|source| AccessError::Token {
+                    path: path.clone(),
+                    source,
+                })?;
+                let token = text.trim_ascii();
+                if token.len() < TOKEN_BYTES {
+                    return Err(AccessError::ShortToken {
+                        path: path.clone(),
+                        found: token.len(),
+                    });
+                }
+                Some(Sha256::digest(token).into())
+            }
+        };
+        let clients: Result<_, _> = settings.clients.iter().map(|c| c.parse()).collect();
+        Ok(Access {
+            door,
+            schedule: Schedule::parse(&settings.schedule).map_err(wrong)?,
+            clients: clients.map_err(wrong)?,
+            token,
+            settings: settings.clone(),
+        })
+    }
+
+    /// Whether this client may open the door and change who may enter.
+    ///
+    /// # Errors
+    /// [`Forbidden`]. With neither token nor addresses configured nobody may.
+    pub fn permits(&self, caller: &Caller) -> Result<(), Forbidden> {
+        if let Some(expected) = &self.token {
+            let given = caller.token.as_ref();
+            let right = given.is_some_and(|token| Sha256::digest(token)[..] == expected[..]);
+            right.then_some(()).ok_or(Forbidden::Token)?;
+        }
+        let listed = |address| self.clients.iter().any(|network| network.contains(address));
+        match self.clients.is_empty() {
+            true if self.token.is_some() => Ok(()),
+            true => Err(Forbidden::Address),
+            false if caller.address.is_some_and(listed) => Ok(()),
+            false => Err(Forbidden::Address),
+        }
+    }
+
+    /// The collection whose people may enter.
+    pub fn collection(&self) -> &str {
+        &self.settings.collection
+    }
+}
+
+/// Whether faces open at this time.
+fn timely(schedule: &Schedule, now: &Zoned) -> Result<(), Reason> {
+    if schedule.is_always() {
+        return Ok(());
+    }
+    // A clock before this program was made was never set: what weekday it shows means nothing.
+    if now.timestamp() < Timestamp::from_second(BUILD_TIME as i64).unwrap_or(Timestamp::MIN) {
+        return Err(Reason::ClockNotSet);
+    }
+    schedule.allows(now).then_some(()).ok_or(Reason::Schedule)
+}
+
+impl Engine {
+    /// Puts a door before the engine.
+    pub fn attach_door(&mut self, access: Access) {
+        if let Ok(status) = self.gallery.status(access.collection())
+            && let Err(e) = self.threshold(&access, status.feature_num)
+        {
+            tracing::warn!("door: nobody will be let in: {}", e.1);
+        }
+        self.access = Some(access);
+    }
+
+    pub fn access(&self) -> Option<&Access> {
+        self.access.as_ref()
+    }
+
+    /// [`Engine::identify`], and a match opens the door; everything else is said no to, with light and sound.
+    ///
+    /// # Errors
+    /// 1015 for whom [`Access::permits`] does not; those of the search; each with what became of the opening.
+    pub async fn identify_and_open(
+        &self,
+        collection: String,
+        picture: EncodedPicture,
+        top_k: u64,
+        liveness: LivenessDemand,
+        caller: &Caller,
+    ) -> (Result<Identification, Error>, Opening) {
+        let Some(access) = &self.access else {
+            let found = self.identify(collection, picture, top_k, liveness).await;
+            let opening = Opening {
+                reason: Reason::NoDoor,
+                detail: Some("there is no door ([door] in the configuration)".into()),
+                simulated: false,
+            };
+            return (found, opening);
+        };
+        // Asked for again, here where it counts.
+        if access.permits(caller).is_err() {
+            let refused = Opening {
+                reason: Reason::NotSearched,
+                detail: None,
+                simulated: false,
+            };
+            return (Err(Error::new(Code::AuthenticationRequired)), refused);
+        }
+        let liveness = match access.settings.liveness {
+            LivenessRule::Enforce => LivenessDemand::Enforce,
+            LivenessRule::Off => liveness,
+        };
+        // Counted before: who is enrolled meanwhile is one chance more than was asked for, for one search.
+        let faces = (self.gallery.status(&collection)).map_or(0, |status| status.feature_num);
+        let elsewhere = collection != access.collection();
+        let found = self.identify(collection, picture, top_k, liveness).await;
+        let origin = Origin {
+            client: caller.address.map(|address| address.to_string()),
+            request_id: caller.request_id.clone(),
+        };
+        let (reason, detail) = match &found {
+            Err(e) if e.code == Code::PresentationAttack => (Reason::Liveness, None),
+            Err(_) => (Reason::NotSearched, None),
+            Ok(_) if elsewhere => (
+                Reason::OtherCollection,
+                Some("the door opens for another collection (door.collection)".into()),
+            ),
+            Ok(found) => self.try_to_open(access, found, faces, &origin).await,
+        };
+        match reason {
+            // Nobody may have stood there: no face, a broken picture, a full queue.
+            Reason::NotSearched => {}
+            // They are in the log already, or cannot get there.
+            Reason::Matched | Reason::CoolDown | Reason::Fault => {}
+            reason => access.door.deny(Denied {
+                reason: reason.name().into(),
+                person: None,
+                request: origin,
+                more: 0,
+            }),
+        }
+        let opening = Opening {
+            reason,
+            detail,
+            simulated: access.door.board().is_simulated(),
+        };
+        (found, opening)
+    }
+
+    async fn try_to_open(
+        &self,
+        access: &Access,
+        found: &Identification,
+        faces: usize,
+        origin: &Origin,
+    ) -> (Reason, Option<String>) {
+        let threshold = match self.threshold(access, faces) {
+            Ok(threshold) => threshold,
+            Err((reason, detail)) => return (reason, Some(detail)),
+        };
+        let best = (found.matches.first()).filter(|best| best.cosine >= threshold.cosine);
+        let Some(best) = best else {
+            return (Reason::NoMatch, None);
+        };
+        if let Err(reason) = timely(&access.schedule, &Zoned::now()) {
+            return (reason, None);
+        }
+        let opened = Opened {
+            by: "face".into(),
+            person: Some(best.target.clone()),
+            collection: Some(access.collection().into()),
+            cosine: Some(best.cosine),
+            threshold: Some(threshold.cosine),
+            request: origin.clone(),
+        };
+        let cooldown = Denied {
+            reason: Reason::CoolDown.name().into(),
+            person: Some(best.target.clone()),
+            request: origin.clone(),
+            more: 0,
+        };
+        match access.door.open(opened, cooldown).await {
+            Answer::Opened => (Reason::Matched, None),
+            Answer::CoolDown => (Reason::CoolDown, None),
+            Answer::Dead => (
+                Reason::Fault,
+                Some("the door does not answer; its events say more".into()),
+            ),
+        }
+    }
+
+    fn threshold(&self, access: &Access, faces: usize) -> Result<Threshold, (Reason, String)> {
+        let Some(impostors) = &self.impostors else {
+            let detail = "the embedding model has no impostor_cosine in models.toml".into();
+            return Err((Reason::Undecidable, detail));
+        };
+        if faces == 0 {
+            return Err((Reason::NoMatch, "nobody is enrolled".into()));
+        }
+        (impostors.threshold(access.settings.target_fpir, faces))
+            .map_err(|e| (Reason::Undecidable, e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_never_set_keeps_a_schedule_shut() {
+        let schedule = |entries: &[&str]| {
+            Schedule::parse(&entries.iter().map(|e| (*e).to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        let unset: Zoned = "1970-01-01T12:00[UTC]".parse().unwrap();
+        let set: Zoned = "2040-01-01T12:00[UTC]".parse().unwrap();
+        let always = schedule(&["daily 00:00-24:00"]);
+        assert_eq!(timely(&always, &unset), Err(Reason::ClockNotSet));
+        assert_eq!(timely(&always, &set), Ok(()));
+        assert_eq!(
+            timely(&schedule(&["daily 13:00-14:00"]), &set),
+            Err(Reason::Schedule)
+        );
+        // Without a schedule the clock does not matter.
+        assert_eq!(timely(&schedule(&[]), &unset), Ok(()));
+    }
+
+    #[test]
+    fn token_and_address_must_both_be_right_where_both_are_configured() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("token");
+        std::fs::write(&path, "0123456789abcdef\n").unwrap();
+        let access = |clients: &[&str], token: bool| {
+            let settings = Settings {
+                enabled: true,
+                collection: "staff".into(),
+                clients: clients.iter().map(|c| (*c).to_owned()).collect(),
+                token_file: token.then(|| path.clone()),
+                ..Settings::default()
+            };
+            let data = tempfile::tempdir().unwrap();
+            let door = Arc::new(Door::start(&settings, data.path()).unwrap());
+            Access::new(&settings, door).unwrap()
+        };
+        let caller = |address: &str, token: Option<&str>| Caller {
+            address: Some(address.parse().unwrap()),
+            token: token.map(str::to_owned),
+            request_id: None,
+        };
+        let right = Some("0123456789abcdef");
+        let both = access(&["10.0.0.0/24"], true);
+        assert_eq!(both.permits(&caller("10.0.0.7", right)), Ok(()));
+        assert_eq!(
+            both.permits(&caller("10.0.1.7", right)),
+            Err(Forbidden::Address)
+        );
+        for wrong in [None, Some(""), Some("0123456789abcdeF"), Some("x")] {
+            let refused = both.permits(&caller("10.0.0.7", wrong));
+            assert_eq!(refused, Err(Forbidden::Token), "{wrong:?}");
+        }
+        assert_eq!(
+            access(&[], true).permits(&caller("203.0.113.1", right)),
+            Ok(())
+        );
+        assert_eq!(
+            access(&["::1"], false).permits(&caller("::1", None)),
+            Ok(())
+        );
+        assert_eq!(
+            access(&[], false).permits(&caller("127.0.0.1", right)),
+            Err(Forbidden::Address)
+        );
+    }
+
+    #[test]
+    fn a_short_token_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("token");
+        std::fs::write(&path, "1234\n").unwrap();
+        let settings = Settings {
+            token_file: Some(path),
+            ..Settings::default()
+        };
+        let door = Arc::new(Door::start(&settings, data.path()).unwrap());
+        let said = Access::new(&settings, door).err().unwrap().to_string();
+        assert!(
+            said.contains("door.token_file") && said.contains("16"),
+            "{said}"
+        );
+    }
+}
