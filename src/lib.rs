@@ -12,7 +12,7 @@
 //! | [`inference`] | TensorFlow Lite behind one small type; the workers |
 //! | [`gallery`] | face collections on disk |
 //! | [`license`] | whether this device may work |
-//! | [`telemetry`] | logs |
+//! | [`telemetry`] | logs, the service manager |
 
 pub mod cli;
 pub mod config;

@@ -4,11 +4,13 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::Args;
+use listenfd::ListenFd;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -16,12 +18,19 @@ use super::{Failure, while_doing};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::license::License;
+use crate::telemetry::service::{self, Watchdog};
 use crate::{http, inference, telemetry};
 
 /// Bound within which removed faces are gone from the disk.
 const ERASURE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Longer than the gallery takes to stop what it does in the background.
+const GALLERY_STOPS: Duration = Duration::from_secs(30);
+
 /// Serve the HTTP API until SIGTERM or Ctrl-C
+///
+/// As a service of systemd it takes the socket that it is given in place of the configuration's address, tells when it is ready, and
+/// feeds the watchdog as long as it works.
 #[derive(Args)]
 pub struct Arguments {
     /// Address and port to listen on, in place of the configuration's
@@ -66,11 +75,9 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
     // Before anything slow, so that a SIGTERM during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listen = config.server.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(while_doing(format!("cannot listen on {listen}")))?;
+    let listener = listen(config.server.listen).await?;
     let address = listener.local_addr()?;
+    service::starting("opening the gallery, preparing the networks");
     let engine = Arc::new(Engine::start(config.engine_options(), license)?);
     for warning in engine.gallery_warnings() {
         tracing::warn!("gallery: {warning}");
@@ -100,6 +107,8 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
     });
     let address_file = AddressFile::write(&config.storage.data, address);
     announce(address);
+    service::ready(&status(address, &engine));
+    let watchdog = watch(address, engine.clone())?;
     let told = Arc::new(Notify::new());
     let shutdown = {
         let told = told.clone();
@@ -113,6 +122,7 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
     };
     let signals = async {
         tracing::info!("{}: running requests may end", stop().await);
+        service::stopping(Duration::from_secs(config.server.drain_timeout_s) + GALLERY_STOPS);
         told.notify_one();
         tracing::warn!("{} again: running requests are cut off", stop().await);
     };
@@ -120,9 +130,54 @@ async fn serve(config: &Config, license: License) -> Result<(), Failure> {
         served = http::run(listener, engine, config.server_options(), shutdown) => served?,
         () = signals => {}
     }
-    drop(address_file);
+    drop((watchdog, address_file));
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The socket that the service manager holds ready, or one of our own.
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let mut given = ListenFd::from_env();
+    match given.len() {
+        0 => TcpListener::bind(address)
+            .await
+            .map_err(while_doing(format!("cannot listen on {address}"))),
+        1 => {
+            let wrong = || while_doing("the socket of the service manager cannot be used");
+            let listener = (given.take_tcp_listener(0).map_err(wrong())?)
+                .ok_or("the service manager's socket is gone")?;
+            listener.set_nonblocking(true).map_err(wrong())?;
+            TcpListener::from_std(listener).map_err(wrong())
+        }
+        several => Err(format!(
+            "the service manager holds {several} sockets ready, one is expected: a single ListenStream= in recocomp.socket"
+        )
+        .into()),
+    }
+}
+
+/// How things are, for `systemctl status`.
+fn status(address: SocketAddr, engine: &Engine) -> String {
+    let metrics = engine.metrics();
+    format!(
+        "serving {} people in {} collections on {address}, license {}",
+        metrics.people(),
+        metrics.collections(),
+        engine.license().state()
+    )
+}
+
+/// Feeds the service manager's watchdog as long as the runtime turns and the engine answers.
+fn watch(address: SocketAddr, engine: Arc<Engine>) -> Result<Watchdog, Failure> {
+    let runtime = Handle::current();
+    let probe = move |limit: Duration| {
+        let (answer, answered) = mpsc::channel();
+        runtime.spawn(async move { answer.send(()) });
+        (answered.recv_timeout(limit / 2)).map_err(|_| "no request would be taken")?;
+        engine.probe(limit).map_err(|ailment| ailment.to_string())?;
+        Ok(status(address, &engine))
+    };
+    Watchdog::start(probe).map_err(while_doing("cannot start the watchdog's thread"))
 }
 
 /// Where the daemon on a data folder listens, for the other verbs; removed when it stops. After a

@@ -7,12 +7,14 @@ mod identification;
 mod licensing;
 mod metrics;
 mod names;
+mod probe;
 
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
 pub use identification::{Identification, Match, Verification};
 pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id};
+pub use probe::Ailment;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +59,8 @@ pub enum StartError {
     Model(#[from] InferenceError),
     #[error(transparent)]
     Gallery(#[from] GalleryError),
+    #[error("the networks do not run here: {0}")]
+    Rehearsal(Refusal),
     #[error("cannot start a recognition thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -108,7 +112,11 @@ impl Engine {
         let recognizers = Pool::start::<StartError, _>(
             options.workers,
             options.workers + options.queue,
-            move || Ok(Recognizer::new(&models, recognizer)?),
+            move || {
+                let mut recognizer = Recognizer::new(&models, recognizer)?;
+                recognizer.rehearse().map_err(StartError::Rehearsal)?;
+                Ok(recognizer)
+            },
         )?;
         Ok(Engine {
             recognizers,
