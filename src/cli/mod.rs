@@ -8,6 +8,7 @@ mod collection;
 mod completions;
 mod data;
 mod device_id;
+mod doctor;
 mod enroll;
 mod inventory;
 mod license;
@@ -39,6 +40,7 @@ enum Verb {
     #[command(subcommand)]
     Collection(collection::Verb),
     Check(check::Arguments),
+    Doctor(doctor::Arguments),
     DeviceId(device_id::Arguments),
     #[command(subcommand)]
     License(license::Verb),
@@ -64,6 +66,7 @@ pub fn run() -> ExitCode {
         Verb::Enroll(arguments) => enroll::run(arguments),
         Verb::Collection(verb) => collection::run(&verb),
         Verb::Check(arguments) => Ok(check::run(&arguments)),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::DeviceId(arguments) => device_id::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::License(verb) => license::run(&verb),
         Verb::Backup(arguments) => backup::run(&arguments),
