@@ -152,23 +152,25 @@ def test_a_full_queue_does_not_starve_the_watchdog(start_daemon, manager):
     config = "[recognition]\nworkers = 1\n[limits]\nqueue = 1\n"
     daemon = start_daemon(config=config, environment={**manager.environment(), "WATCHDOG_USEC": str(2 * PATIENCE_US)})
     daemon.ask("/create/collection", collection_name="face_col")
-    busy = []
+    answers = []
     stop = threading.Event()
 
     def load(number: int) -> None:
         while not stop.is_set():
-            faces = [(f"person_{number}_{i}", portrait(OBAMA)) for i in range(20)]
-            busy.append(daemon.update("face_col", *faces).http)
+            answers.append(daemon.insert("face_col", *[(f"person_{number}", portrait(OBAMA))] * 20).http)
 
     clients = [threading.Thread(target=load, args=(number,)) for number in range(4)]
     for client in clients:
         client.start()
-    wait_until(lambda: 503 in busy, 60, "the queue is full")
-    before = len(manager.times("WATCHDOG=1"))
-    wait_until(lambda: len(manager.times("WATCHDOG=1")) >= before + 3, 60, "the watchdog is fed under load")
-    stop.set()
-    for client in clients:
-        client.join()
+    try:
+        wait_until(lambda: 503 in answers, 60, "the queue is full")
+        before, refused = len(manager.times("WATCHDOG=1")), answers.count(503)
+        wait_until(lambda: len(manager.times("WATCHDOG=1")) >= before + 3, 60, "the watchdog is fed under load")
+        assert answers.count(503) > refused, "the queue is full all the time"
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
     assert "not fed" not in daemon.log()
 
 
