@@ -33,6 +33,7 @@ want_command curl curl 'downloads its sources'
 want_command flock util-linux 'keeps two builds apart'
 want_command python3 python3 'makes its headers, runs the black-box tests'
 want_command strace strace 'shows the black-box tests what the daemon asks of the kernel'
+want_command systemd-analyze systemd 'lets the black-box tests judge the unit of the service'
 want_command pkg-config pkg-config 'lets the build script of tflitec find OpenSSL'
 any_file /usr/include/openssl/ssl.h "${OPENSSL_DIR:-/nowhere}" || want libssl-dev 'needed by the build script of tflitec'
 any_file /usr/lib/llvm-*/lib/libclang*.so* "${LIBCLANG_PATH:-/nowhere}" /usr/lib64/libclang.so* ||

@@ -13,7 +13,7 @@
 //! | [`gallery`] | face collections on disk |
 //! | [`license`] | whether this device may work |
 //! | [`door`] | the lock of a door: boards, pins, events |
-//! | [`telemetry`] | logs |
+//! | [`telemetry`] | logs, the service manager |
 
 pub mod cli;
 pub mod config;

@@ -5,12 +5,15 @@ mod backup_key;
 mod bench;
 mod check;
 mod collection;
+mod completions;
 mod data;
 mod device_id;
+mod doctor;
 mod door;
 mod enroll;
 mod inventory;
 mod license;
+mod man;
 mod restore;
 mod secret;
 mod serve;
@@ -38,6 +41,7 @@ enum Verb {
     #[command(subcommand)]
     Collection(collection::Verb),
     Check(check::Arguments),
+    Doctor(doctor::Arguments),
     DeviceId(device_id::Arguments),
     #[command(subcommand)]
     Door(door::Verb),
@@ -51,6 +55,8 @@ enum Verb {
     Bench(bench::Verb),
     /// Print the version and the models inside
     Version,
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Why a verb failed, for the person at the terminal.
@@ -63,6 +69,7 @@ pub fn run() -> ExitCode {
         Verb::Enroll(arguments) => enroll::run(arguments),
         Verb::Collection(verb) => collection::run(&verb),
         Verb::Check(arguments) => Ok(check::run(&arguments)),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::DeviceId(arguments) => device_id::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Door(verb) => door::run(verb).map(|()| ExitCode::SUCCESS),
         Verb::License(verb) => license::run(&verb),
@@ -72,6 +79,8 @@ pub fn run() -> ExitCode {
         Verb::Upgrade(arguments) => upgrade::run(&arguments),
         Verb::Bench(verb) => bench::run(verb).map(|()| ExitCode::SUCCESS),
         Verb::Version => version::run().map(|()| ExitCode::SUCCESS),
+        Verb::Completions(arguments) => completions::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Man(arguments) => man::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| {
         eprintln!("recocomp: {e}");

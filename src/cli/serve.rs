@@ -4,11 +4,13 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::Args;
+use listenfd::ListenFd;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -17,6 +19,7 @@ use crate::config::Config;
 use crate::door::Door;
 use crate::engine::{Access, Engine};
 use crate::license::License;
+use crate::telemetry::service::{self, Watchdog};
 use crate::{http, inference, telemetry};
 
 /// Bound within which removed faces are gone from the disk.
@@ -25,7 +28,13 @@ const ERASURE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a daemon whose engine does not start looks after the exit button before it ends and is started anew.
 const BUTTON_ONLY: Duration = Duration::from_secs(60);
 
+/// Longer than the gallery takes to stop what it does in the background.
+const GALLERY_STOPS: Duration = Duration::from_secs(30);
+
 /// Serve the HTTP API until SIGTERM or Ctrl-C
+///
+/// As a service of systemd it takes the socket that it is given in place of the configuration's address, tells when it is ready, and
+/// feeds the watchdog as long as it works.
 #[derive(Args)]
 pub struct Arguments {
     /// Address and port to listen on, in place of the configuration's
@@ -75,11 +84,9 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
     // Before anything slow, so that a SIGTERM during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listen = config.server.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(while_doing(format!("cannot listen on {listen}")))?;
+    let listener = listen(config.server.listen).await?;
     let address = listener.local_addr()?;
+    service::starting("opening the gallery, preparing the networks");
     let access = match &door.0 {
         Some(door) => Some(Access::new(&config.door, door.clone())?),
         None => None,
@@ -130,6 +137,8 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
     });
     let address_file = AddressFile::write(&config.storage.data, address);
     announce(address);
+    service::ready(&status(address, &engine));
+    let watchdog = watch(address, engine.clone())?;
     let told = Arc::new(Notify::new());
     let shutdown = {
         let told = told.clone();
@@ -143,6 +152,7 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
     };
     let signals = async {
         tracing::info!("{}: running requests may end", stop().await);
+        service::stopping(Duration::from_secs(config.server.drain_timeout_s) + GALLERY_STOPS);
         told.notify_one();
         tracing::warn!("{} again: running requests are cut off", stop().await);
     };
@@ -150,7 +160,7 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
         served = http::run(listener, engine, config.server_options(), shutdown) => served?,
         () = signals => {}
     }
-    drop(address_file);
+    drop((watchdog, address_file));
     tracing::info!("stopped");
     Ok(())
 }
@@ -164,6 +174,51 @@ impl Drop for OpenDoor {
             door.stop();
         }
     }
+}
+
+/// The socket that the service manager holds ready, or one of our own.
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let mut given = ListenFd::from_env();
+    match given.len() {
+        0 => TcpListener::bind(address)
+            .await
+            .map_err(while_doing(format!("cannot listen on {address}"))),
+        1 => {
+            let wrong = || while_doing("the socket of the service manager cannot be used");
+            let listener = (given.take_tcp_listener(0).map_err(wrong())?)
+                .ok_or("the service manager's socket is gone")?;
+            listener.set_nonblocking(true).map_err(wrong())?;
+            TcpListener::from_std(listener).map_err(wrong())
+        }
+        several => Err(format!(
+            "the service manager holds {several} sockets ready, one is expected: a single ListenStream= in recocomp.socket"
+        )
+        .into()),
+    }
+}
+
+/// How things are, for `systemctl status`.
+fn status(address: SocketAddr, engine: &Engine) -> String {
+    let metrics = engine.metrics();
+    format!(
+        "serving {} people in {} collections on {address}, license {}",
+        metrics.people(),
+        metrics.collections(),
+        engine.license().state()
+    )
+}
+
+/// Feeds the service manager's watchdog as long as the runtime turns and the engine answers.
+fn watch(address: SocketAddr, engine: Arc<Engine>) -> Result<Watchdog, Failure> {
+    let runtime = Handle::current();
+    let probe = move |limit: Duration| {
+        let (answer, answered) = mpsc::channel();
+        runtime.spawn(async move { answer.send(()) });
+        (answered.recv_timeout(limit / 2)).map_err(|_| "no request would be taken")?;
+        engine.probe(limit).map_err(|ailment| ailment.to_string())?;
+        Ok(status(address, &engine))
+    };
+    Watchdog::start(probe).map_err(while_doing("cannot start the watchdog's thread"))
 }
 
 /// Where the daemon on a data folder listens, for the other verbs; removed when it stops. After a

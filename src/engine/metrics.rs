@@ -29,6 +29,18 @@ impl Engine {
     }
 }
 
+impl Metrics {
+    /// Collections that are served.
+    pub fn collections(&self) -> usize {
+        self.collections
+    }
+
+    /// People in all collections; who is in two counts twice.
+    pub fn people(&self) -> usize {
+        self.people
+    }
+}
+
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gallery = &self.gallery;

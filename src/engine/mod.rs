@@ -10,6 +10,7 @@ mod licensing;
 mod liveness;
 mod metrics;
 mod names;
+mod probe;
 
 pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason};
 pub use enrolment::{EnrolmentReport, Item, Rejection};
@@ -18,6 +19,7 @@ pub use identification::{Identification, Match, Verification};
 pub use liveness::LivenessMode;
 pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id};
+pub use probe::Ailment;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,6 +66,8 @@ pub enum StartError {
     Model(#[from] InferenceError),
     #[error(transparent)]
     Gallery(#[from] GalleryError),
+    #[error("the networks do not run here: {0}")]
+    Rehearsal(Refusal),
     #[error("cannot start a recognition thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -120,7 +124,11 @@ impl Engine {
         let recognizers = Pool::start::<StartError, _>(
             options.workers,
             options.workers + options.queue,
-            move || Ok(Recognizer::new(&models, recognizer)?),
+            move || {
+                let mut recognizer = Recognizer::new(&models, recognizer)?;
+                recognizer.rehearse().map_err(StartError::Rehearsal)?;
+                Ok(recognizer)
+            },
         )?;
         Ok(Engine {
             recognizers,

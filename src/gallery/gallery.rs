@@ -161,6 +161,17 @@ impl Gallery {
         list
     }
 
+    /// Whether the folder of the gallery can be read.
+    ///
+    /// # Errors
+    /// [`GalleryError::Storage`].
+    pub fn probe(&self) -> Result<(), GalleryError> {
+        self.storage
+            .entries(&self.directory)
+            .while_doing("reading the gallery's directory", &self.directory)
+            .map(drop)
+    }
+
     /// One collection.
     ///
     /// # Errors

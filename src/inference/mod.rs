@@ -12,7 +12,7 @@ pub use models::{
     PointIndices, Role, ScoreCurve,
 };
 pub use network::Network;
-pub use pool::{Place, Pool, WorkerFault};
+pub use pool::{Place, Pool, Stall, WorkerFault};
 
 use std::path::PathBuf;
 

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -20,6 +23,8 @@ pub struct WorkerFault;
 /// pictures of one request are not counted, so a batch never crowds itself out.
 pub struct Pool<S> {
     shared: Arc<Shared<S>>,
+    /// What each worker is at.
+    work: Arc<[WorkClock]>,
     places: Arc<Semaphore>,
     workers: usize,
     threads: Vec<thread::JoinHandle<()>>,
@@ -49,7 +54,84 @@ pub struct Place<S> {
     _permit: OwnedSemaphorePermit,
 }
 
+/// Since when a worker is at its job.
+struct WorkClock {
+    origin: Instant,
+    /// Milliseconds after `origin`, from 1; 0: it waits for a job.
+    since: AtomicU64,
+}
+
+impl WorkClock {
+    fn new() -> WorkClock {
+        WorkClock {
+            origin: Instant::now(),
+            since: AtomicU64::new(0),
+        }
+    }
+
+    fn begin(&self) {
+        let since = self.origin.elapsed().as_millis() as u64 + 1;
+        self.since.store(since, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.since.store(0, Ordering::Relaxed);
+    }
+
+    /// How long the present job takes already.
+    fn at_it(&self) -> Duration {
+        match self.since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => (self.origin.elapsed()).saturating_sub(Duration::from_millis(since)),
+        }
+    }
+}
+
+/// What a probe of the workers found wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stall {
+    #[error("no recognition worker answered within {0:.0?}")]
+    NoAnswer(Duration),
+    #[error("a recognition worker is at one picture for {0:.0?}")]
+    Hung(Duration),
+    #[error("a recognition worker failed at a probe")]
+    Fault,
+}
+
 impl<S: 'static> Pool<S> {
+    /// Has the next worker that is free run `job`, before everything that waits: a full queue does not make it fail.
+    ///
+    /// Waits for the answer on this thread. To be called by one thread at a time.
+    ///
+    /// # Errors
+    /// [`Stall::Hung`] if a worker is at one job for longer than `longest_job`, even if others answer;
+    /// [`Stall::NoAnswer`] if none is free within `limit`.
+    pub fn probe<R: Send + 'static>(
+        &self,
+        limit: Duration,
+        longest_job: Duration,
+        job: impl FnOnce(&mut S) -> R + Send + 'static,
+    ) -> Result<R, Stall> {
+        let longest = self.work.iter().map(WorkClock::at_it).max();
+        if let Some(longest) = longest.filter(|longest| *longest > longest_job) {
+            return Err(Stall::Hung(longest));
+        }
+        let (reply, answer) = mpsc::channel();
+        // Gone as soon as nobody waits any more: a job that comes to its turn later is not done.
+        let wanted = Arc::new(());
+        let still_wanted = Arc::downgrade(&wanted);
+        self.shared.lock().jobs.push_front(Box::new(move |state| {
+            if still_wanted.strong_count() > 0 {
+                let _ = reply.send(job(state));
+            }
+        }));
+        self.shared.wake.notify_one();
+        answer.recv_timeout(limit).map_err(|e| match e {
+            RecvTimeoutError::Timeout => Stall::NoAnswer(limit),
+            RecvTimeoutError::Disconnected => Stall::Fault,
+        })
+    }
+
     /// Starts `workers` threads (at least 1), each with a state from `make`; `places` requests (at
     /// least 1) may hold work at a time, the ones being worked on included.
     ///
@@ -74,20 +156,22 @@ impl<S: 'static> Pool<S> {
         let make = Arc::new(make);
         let mut pool = Pool {
             shared,
+            work: (0..workers).map(|_| WorkClock::new()).collect(),
             places: Arc::new(Semaphore::new(places.max(1))),
             workers,
             threads: Vec::new(),
         };
-        let (ready, started) = std::sync::mpsc::channel();
+        let (ready, started) = mpsc::channel();
         for index in 0..workers {
             let (shared, make, ready) = (pool.shared.clone(), make.clone(), ready.clone());
+            let clocks = pool.work.clone();
             let thread = thread::Builder::new()
                 .name(format!("recognizer-{index}"))
                 .spawn(move || match make() {
                     Ok(state) => {
                         let _ = ready.send(Ok(()));
                         drop(ready);
-                        work(&shared, state, make.as_ref());
+                        work(&shared, &clocks[index], state, make.as_ref());
                     }
                     Err(e) => {
                         let _ = ready.send(Err(e));
@@ -178,7 +262,12 @@ impl<S: 'static> Place<S> {
     }
 }
 
-fn work<S, E>(shared: &Shared<S>, mut state: S, make: &dyn Fn() -> Result<S, E>) {
+fn work<S, E>(
+    shared: &Shared<S>,
+    clock: &WorkClock,
+    mut state: S,
+    make: &dyn Fn() -> Result<S, E>,
+) {
     loop {
         let job = {
             let mut queue = shared.lock();
@@ -192,12 +281,14 @@ fn work<S, E>(shared: &Shared<S>, mut state: S, make: &dyn Fn() -> Result<S, E>)
                 queue = (shared.wake.wait(queue)).unwrap_or_else(PoisonError::into_inner);
             }
         };
+        clock.begin();
         if catch_unwind(AssertUnwindSafe(|| job(&mut state))).is_err() {
             // The state may be half changed: make a new one, or keep the old if that fails.
             if let Ok(fresh) = make() {
                 state = fresh;
             }
         }
+        clock.end();
     }
 }
 
@@ -248,6 +339,60 @@ mod tests {
         assert!(results[1].is_err());
         // The state was made anew after the panic.
         assert_eq!(*results[2].as_ref().unwrap(), 1);
+    }
+
+    const LIMIT: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A pool of one worker whose worker is at a job until the sender is dropped.
+    fn busy_pool() -> (Pool<u32>, Place<u32>, mpsc::Sender<()>) {
+        let pool = pool(1, 1);
+        let place = pool.enter().unwrap();
+        let (release, held) = mpsc::channel::<()>();
+        let (begun, began) = mpsc::channel();
+        let _result = place.submit(move |_| {
+            let _ = begun.send(());
+            let _ = held.recv();
+        });
+        // A job whose result nobody waits for is not begun.
+        began.recv().unwrap();
+        (pool, place, release)
+    }
+
+    #[tokio::test]
+    async fn a_probe_goes_before_whatever_waits() {
+        let (pool, place, release) = busy_pool();
+        let (order, done) = mpsc::channel();
+        let waiting: Vec<_> = (0..50)
+            .map(|_| {
+                let order = order.clone();
+                place.submit(move |_| order.send("waited").unwrap())
+            })
+            .collect();
+        let releaser = thread::spawn(move || {
+            thread::sleep(LIMIT / 4);
+            drop(release);
+        });
+        let probed = order.clone();
+        assert_eq!(
+            pool.probe(LONG, LONG, move |_| probed.send("probe").unwrap()),
+            Ok(())
+        );
+        releaser.join().unwrap();
+        for result in waiting {
+            result.await.unwrap();
+        }
+        assert_eq!(done.try_iter().position(|who| who == "probe"), Some(0));
+    }
+
+    #[test]
+    fn workers_that_do_not_answer_are_told_of() {
+        let (pool, _place, release) = busy_pool();
+        assert_eq!(pool.probe(LIMIT, LONG, |_| ()), Err(Stall::NoAnswer(LIMIT)));
+        let hung = pool.probe(LIMIT, LIMIT / 2, |_| ());
+        assert!(matches!(hung, Err(Stall::Hung(_))), "{hung:?}");
+        drop(release);
+        assert_eq!(pool.probe(LONG, LONG, |_| ()), Ok(()));
     }
 
     #[test]

@@ -93,6 +93,17 @@ impl Landmarks {
         Ok(finite.then_some(points))
     }
 
+    /// Runs the network on a grey square.
+    ///
+    /// # Errors
+    /// The network failed.
+    pub fn rehearse(&mut self) -> Result<(), InferenceError> {
+        let size = self.network.input().width;
+        self.crop.clear();
+        self.crop.resize(size * size * 3, GREY[0]);
+        self.network.run(&self.crop, &mut self.scratch)
+    }
+
     /// Runs the network on a square of `side` pixels around `centre`, and gives the way back from
     /// its pixels to the picture's, or `None` where it sees no face.
     fn look(

@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         features: arguments.features,
         seed: 1,
     };
-    crowd.import(&gallery, NAME)?;
+    crowd.import(&gallery, NAME, "")?;
     let probes: Vec<Template> = (crowd.probes(500).iter())
         .map(|probe| Template::new(probe))
         .collect::<Result<_, _>>()?;

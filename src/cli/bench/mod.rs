@@ -11,6 +11,7 @@ mod pairs;
 mod parallel;
 mod pipeline;
 mod search;
+mod start;
 mod synthetic;
 
 pub use parallel::progress_bar;
@@ -35,6 +36,7 @@ pub enum Verb {
     Search(search::Arguments),
     Commits(commits::Arguments),
     Compaction(compaction::Arguments),
+    Start(start::Arguments),
 }
 
 /// What every bench of the recognition takes.
@@ -58,6 +60,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Search(arguments) => search::run(&arguments),
         Verb::Commits(arguments) => commits::run(&arguments),
         Verb::Compaction(arguments) => compaction::run(&arguments),
+        Verb::Start(arguments) => start::run(&arguments),
     }
 }
 

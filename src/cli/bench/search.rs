@@ -241,7 +241,7 @@ fn prepare(folder: &Path, options: &Options, crowd: Crowd) -> Result<(), Failure
     let gallery = Gallery::open(folder, options.clone())?;
     for collection in 0..options.max_collections {
         let seed = crowd.seed + collection as u64;
-        Crowd { seed, ..crowd }.import(&gallery, &name(collection))?;
+        Crowd { seed, ..crowd }.import(&gallery, &name(collection), "")?;
     }
     Ok(())
 }

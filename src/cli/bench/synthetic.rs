@@ -50,8 +50,13 @@ impl Crowd {
             .collect()
     }
 
-    /// Puts everyone into a new collection.
-    pub fn import(&self, gallery: &Gallery, name: &str) -> Result<(), Failure> {
+    /// Puts everyone into a new collection, as templates of this space.
+    pub fn import(
+        &self,
+        gallery: &Gallery,
+        name: &str,
+        template_space: &str,
+    ) -> Result<(), Failure> {
         let mut rows: Vec<RowBits> = Vec::with_capacity(self.rows());
         for person in 0..self.people {
             for feature in self.features_of(person) {
@@ -68,7 +73,7 @@ impl Crowd {
             .collect();
         let imported = Imported {
             name: name.to_owned(),
-            template_space: String::new(),
+            template_space: template_space.to_owned(),
             created: 0,
             updated: 0,
         };
