@@ -41,8 +41,9 @@ class Board:
         return [json.loads(line) for line in (self.folder / "pins.jsonl").read_text().splitlines()]
 
     def changes(self, pin: str) -> list[bool]:
-        """States of an output, the release at the start left out."""
-        return [change["on"] for change in self.timeline() if change["pin"] == pin][1:]
+        """How an output changed since the start. Whoever takes the pins releases them once more; that is no change."""
+        states = [change["on"] for change in self.timeline() if change["pin"] == pin]
+        return [state for before, state in zip(states, states[1:]) if state != before]
 
     def is_on(self, pin: str) -> bool:
         return self.changes(pin)[-1:] == [True]
@@ -484,6 +485,7 @@ def test_door_test_switches_every_output_once(tmp_path):
     [
         ('[door]\nenabled = true\nclients = ["127.0.0.1"]\n', "door.collection"),
         ('[door]\nenabled = true\ncollection = "staff"\n', "door.token_file"),
+        ('[door]\nenabled = true\ncollection = "staff"\nclients = ["127.0.0.1"]\n', "door.board"),
         (config('board = "rpi9"\n'), "rpi5"),
         (config('schedule = ["Monday"]\n'), "door.schedule"),
         (config('clients = ["everyone"]\n'), "door.clients"),

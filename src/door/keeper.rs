@@ -120,9 +120,8 @@ impl Keeper {
             let ended = taken.and_then(|inputs| {
                 self.shared.went_round();
                 self.shared.tending.store(true, Ordering::Relaxed);
-                catch_unwind(AssertUnwindSafe(|| self.tend(inputs, tell))).unwrap_or_else(|_| {
-                    Err(GpioError::driver("", "the keeper of the door panicked"))
-                })
+                catch_unwind(AssertUnwindSafe(|| self.tend(inputs, tell)))
+                    .unwrap_or_else(|_| Err(GpioError::driver("keeper", "it panicked")))
             });
             let released = self.shared.release();
             self.shared.tending.store(false, Ordering::Relaxed);

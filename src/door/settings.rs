@@ -24,7 +24,7 @@ pub enum LivenessRule {
 pub struct Settings {
     /// Whether there is a door.
     pub enabled: bool,
-    /// Name of a known board, or path of a board file.
+    /// Name of a known board, or path of a board file. There is no default: a wrong guess moves the wrong pins, or none.
     pub board: String,
     /// The collection whose people may enter.
     pub collection: String,
@@ -49,7 +49,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             enabled: false,
-            board: "simulated".into(),
+            board: String::new(),
             collection: String::new(),
             target_fpir: 0.001,
             liveness: LivenessRule::Enforce,
@@ -208,6 +208,11 @@ mod tests {
         assert!(door.check().unwrap_err().contains("door.token_file"));
         let door = Settings {
             clients: vec!["10.0.0.7".into()],
+            ..door
+        };
+        assert!(door.check().unwrap_err().contains("door.board"));
+        let door = Settings {
+            board: "simulated".into(),
             ..door
         };
         door.check().unwrap();

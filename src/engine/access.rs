@@ -363,6 +363,7 @@ mod tests {
         let access = |clients: &[&str], token: bool| {
             let settings = Settings {
                 enabled: true,
+                board: "simulated".into(),
                 collection: "staff".into(),
                 clients: clients.iter().map(|c| (*c).to_owned()).collect(),
                 token_file: token.then(|| path.clone()),
@@ -408,6 +409,7 @@ mod tests {
         let path = data.path().join("token");
         std::fs::write(&path, "1234\n").unwrap();
         let settings = Settings {
+            board: "simulated".into(),
             token_file: Some(path),
             ..Settings::default()
         };
