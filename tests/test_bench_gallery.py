@@ -1,8 +1,10 @@
-"""bench search, commits and compaction, at sizes that take no time: what they print, not how fast anything is."""
+"""bench search, commits, compaction and start, at sizes that take no time: what they print, not how fast anything is."""
 
 import json
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from daemon import run
 
@@ -71,3 +73,21 @@ def test_a_folder_that_is_not_there(tmp_path):
     ended = run("bench", "search", "--dir", tmp_path / "nowhere")
     assert ended.returncode == 1
     assert "nowhere" in ended.stderr
+
+
+def test_start(tmp_path):
+    """A daemon of its own is started twice, searched and stopped; no daemon and no gallery stays behind."""
+    picture = Path(__file__).parent / "pictures/obama.jpg"
+    report = measured("start", "--image", picture, "--people", 50, "--rounds", 2, "--searches", 3, "--dir", tmp_path)
+    assert report["people"] == 50 and report["searches"] == 3
+    assert len(report["ready_ms"]["all"]) == 2 and report["first_search_ms"]["median"] > 0
+    assert 0 < report["anonymous_mb"] < report["resident_mb"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_start_with_a_picture_without_a_face(tmp_path):
+    """Said in a sentence, instead of a figure about searches that were refused."""
+    picture = tmp_path / "grey.png"
+    Image.new("RGB", (200, 200), "grey").save(picture)
+    ended = run("bench", "start", "--image", picture, "--people", 5, "--rounds", 1, "--dir", tmp_path)
+    assert ended.returncode == 1 and "refused" in ended.stderr, ended.stderr

@@ -119,6 +119,18 @@ def test_stopping_is_told_with_the_time_it_may_take(start_daemon, manager):
     assert "EXTEND_TIMEOUT_USEC=130000000" in lines
 
 
+@pytest.mark.parametrize("level", ["warn", "error", "off"])
+def test_a_quiet_log_does_not_stop_the_daemon(start_daemon, manager, level):
+    """Waiting for SIGTERM once stood among the arguments of a log line, which are not looked at when the filter leaves the line
+    out: with RECOCOMP_LOG=warn the daemon stopped as soon as it was ready."""
+    daemon = start_daemon(environment={**manager.environment(), "RECOCOMP_LOG": level})
+    for _ in range(3):
+        assert daemon.ask("/version")["err_code"] == 0
+    assert not manager.times("STOPPING=1")
+    daemon.stop()
+    wait_until(lambda: manager.times("STOPPING=1"), 10, "STOPPING=1")
+
+
 def test_a_start_that_fails_is_never_ready(tmp_path, daemon, manager):
     """A port that is taken: no READY=1, and an exit status that makes systemd try again."""
     arguments = ["serve", "--development", "--data", tmp_path / "data", "--listen", f"127.0.0.1:{daemon.port}"]

@@ -151,10 +151,13 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
         }
     };
     let signals = async {
-        tracing::info!("{}: running requests may end", stop().await);
+        // Never inside the macro: with a filter that leaves the line out, it would not wait.
+        let signal = stop().await;
+        tracing::info!("{signal}: running requests may end");
         service::stopping(Duration::from_secs(config.server.drain_timeout_s) + GALLERY_STOPS);
         told.notify_one();
-        tracing::warn!("{} again: running requests are cut off", stop().await);
+        let signal = stop().await;
+        tracing::warn!("{signal} again: running requests are cut off");
     };
     tokio::select! {
         served = http::run(listener, engine, config.server_options(), shutdown) => served?,
