@@ -23,6 +23,7 @@ pub enum Code {
     Unlicensed,
     UnknownTarget,
     PresentationAttack,
+    LowQuality,
     Busy,
     Internal,
 }
@@ -46,6 +47,7 @@ impl Code {
             Code::UnknownTarget => 1013,
             Code::Busy => 1014,
             Code::PresentationAttack => 1016,
+            Code::LowQuality => 1017,
             Code::Internal => 500,
         }
     }
@@ -68,6 +70,7 @@ impl Code {
             Code::UnknownTarget => "Target_id does not exist",
             Code::Busy => "Server busy",
             Code::PresentationAttack => "Presentation attack suspected",
+            Code::LowQuality => "Face quality too low",
             Code::Internal => "Internal server error",
         }
     }

@@ -1,6 +1,7 @@
 //! What the product does, free of HTTP: enrol, identify, verify, keep collections.
 
 mod collections;
+mod detection;
 mod enrolment;
 mod error;
 mod identification;
@@ -188,6 +189,7 @@ impl From<Refusal> for Rejection {
         match refusal {
             Refusal::InvalidImage(reason) => Rejection::InvalidImage(reason),
             no_face @ Refusal::NoFace { .. } => Rejection::NoFace(no_face.to_string()),
+            low @ Refusal::LowQuality(_) => Rejection::LowQuality(low.to_string()),
             attack @ Refusal::PresentationAttack { .. } => {
                 Rejection::PresentationAttack(attack.to_string())
             }

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod collection;
+mod detect;
 mod error;
 mod face;
 mod fields;

@@ -41,11 +41,13 @@ enum Like {
     Search,
 }
 
+/// A row of the list.
 #[derive(Deserialize)]
-struct Pair {
-    path1: String,
-    path2: String,
-    same: u8,
+pub struct Pair {
+    pub path1: String,
+    pub path2: String,
+    /// 1 if both show one person, 0 if not.
+    pub same: u8,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -145,7 +147,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_pairs(path: &Path) -> Result<Vec<Pair>, Failure> {
+/// The pairs of a list, at least one.
+pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, Failure> {
     let mut reader = csv::Reader::from_path(path).map_err(while_doing(path.display()))?;
     let mut pairs = Vec::new();
     for row in reader.deserialize() {

@@ -3,11 +3,14 @@
 mod accuracy;
 mod commits;
 mod compaction;
+mod degrade;
 mod detection;
+mod discard;
 mod liveness;
 mod metrics;
 mod parallel;
 mod pipeline;
+mod quality;
 mod search;
 mod synthetic;
 
@@ -22,13 +25,14 @@ use crate::config::Config;
 use crate::inference::ModelSet;
 use crate::recognition::{Recognizer, RecognizerOptions};
 
-/// Measure accuracy, detection, liveness and speed; searches, enrolments and compaction of galleries
+/// Measure accuracy, detection, liveness, quality and speed; searches, enrolments and compaction of galleries
 #[derive(Subcommand)]
 pub enum Verb {
     Accuracy(accuracy::Arguments),
     Detection(detection::Arguments),
     Liveness(liveness::Arguments),
     Pipeline(pipeline::Arguments),
+    Quality(quality::Arguments),
     Search(search::Arguments),
     Commits(commits::Arguments),
     Compaction(compaction::Arguments),
@@ -51,6 +55,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Detection(arguments) => detection::run(&arguments),
         Verb::Liveness(arguments) => liveness::run(&arguments),
         Verb::Pipeline(arguments) => pipeline::run(&arguments),
+        Verb::Quality(arguments) => quality::run(&arguments),
         Verb::Search(arguments) => search::run(&arguments),
         Verb::Commits(arguments) => commits::run(&arguments),
         Verb::Compaction(arguments) => compaction::run(&arguments),
