@@ -10,7 +10,7 @@ use crate::door;
 use crate::engine::{EngineOptions, LivenessMode};
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
-use crate::recognition::{FaceChoice, PictureLimits, RecognizerOptions};
+use crate::recognition::{FaceChoice, GateLimits, PictureLimits, RecognizerOptions};
 
 /// Read when `--config` is absent and the file exists.
 pub const DEFAULT_PATH: &str = "/etc/recocomp/recocomp.toml";
@@ -22,6 +22,7 @@ pub struct Config {
     pub storage: Storage,
     pub limits: Limits,
     pub recognition: Recognition,
+    pub quality: GateLimits,
     pub liveness: Liveness,
     pub models: Models,
     pub door: door::settings::Settings,
@@ -260,6 +261,7 @@ impl Config {
         if !(0.05..=0.99).contains(&self.recognition.min_detection_score) {
             return Err("`recognition.min_detection_score` must be 0.05 to 0.99".into());
         }
+        self.quality.check()?;
         if (self.liveness.threshold).is_some_and(|t| !(0.0..=1.0).contains(&t)) {
             return Err("`liveness.threshold` must be 0 to 1".into());
         }
@@ -315,6 +317,7 @@ impl Config {
             },
             min_detection_score: self.recognition.min_detection_score,
             face: FaceChoice::Largest,
+            gates: self.quality.gates(),
             liveness_threshold: self.liveness.threshold,
             threads: self.threads(),
         }
@@ -359,6 +362,7 @@ impl Config {
                 embedder: anything.clone(),
                 liveness: anything,
             },
+            quality: GateLimits::all(0.0),
             liveness: Liveness {
                 threshold: Some(0.5),
                 ..Liveness::default()
@@ -367,12 +371,19 @@ impl Config {
             ..Config::default()
         };
         let table = toml::Table::try_from(every_key).unwrap_or_default();
-        (table.iter())
-            .flat_map(|(section, keys)| {
-                let keys = keys.as_table().into_iter().flat_map(toml::Table::keys);
-                std::iter::once(section.clone()).chain(keys.map(move |k| format!("{section}.{k}")))
-            })
-            .collect()
+        let mut keys = Vec::new();
+        add_keys("", &table, &mut keys);
+        keys
+    }
+}
+
+fn add_keys(prefix: &str, table: &toml::Table, keys: &mut Vec<String>) {
+    for (name, value) in table {
+        let key = format!("{prefix}{name}");
+        if let Some(inner) = value.as_table() {
+            add_keys(&format!("{key}."), inner, keys);
+        }
+        keys.push(key);
     }
 }
 
@@ -423,6 +434,7 @@ mod tests {
             ("listen = \"x\"", "server.listen"),
             ("[limits]\nworkers = 2", "recognition.workers"),
             ("[models]\nembeder = \"x\"", "models.embedder"),
+            ("[quality.search]\nsharpnes = 1", "quality.search.sharpness"),
         ] {
             let said = Config::parse(text).unwrap_err();
             assert!(
@@ -449,6 +461,10 @@ mod tests {
             ),
             ("[limits]\nqueue = -1", "queue"),
             ("[liveness]\nthreshold = 1.5", "liveness.threshold"),
+            (
+                "[quality.search]\nsharpness = 101",
+                "quality.search.sharpness",
+            ),
             ("[liveness]\nmode = \"strict\"", "mode"),
             ("[server]\nlisten = \"somewhere\"", "listen"),
         ] {

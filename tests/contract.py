@@ -15,6 +15,7 @@ ENDPOINTS = [
     "/face/insert",
     "/face/update",
     "/delete/id",
+    "/face/detect",
     "/face/search",
     "/face/compare",
 ]

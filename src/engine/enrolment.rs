@@ -2,7 +2,7 @@
 
 use super::{Code, EncodedPicture, Engine, Error, check_collection_name, check_target_id};
 use crate::gallery::Template;
-use crate::recognition::{Checks, Purpose};
+use crate::recognition::{Checks, Gate, Purpose};
 
 /// One picture of a batch and whose it is.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Item {
 pub enum Rejection {
     InvalidImage(String),
     NoFace(String),
+    /// The face is below a limit of quality.
+    LowQuality(String),
     /// The face is not live, or that could not be judged.
     PresentationAttack(String),
     /// Not the picture's fault.
@@ -28,6 +30,7 @@ impl Rejection {
         match self {
             Rejection::InvalidImage(reason)
             | Rejection::NoFace(reason)
+            | Rejection::LowQuality(reason)
             | Rejection::PresentationAttack(reason)
             | Rejection::Fault(reason) => reason,
         }
@@ -39,6 +42,7 @@ impl From<Rejection> for Error {
         match rejection {
             Rejection::InvalidImage(reason) => Error::new(Code::InvalidImage).with(reason),
             Rejection::NoFace(reason) => Error::new(Code::NoFace).with(reason),
+            Rejection::LowQuality(reason) => Error::new(Code::LowQuality).with(reason),
             Rejection::PresentationAttack(reason) => {
                 Error::new(Code::PresentationAttack).with(reason)
             }
@@ -77,6 +81,8 @@ impl EnrolmentReport {
             Some(Code::Internal)
         } else if any(|r| matches!(r, Rejection::NoFace(_))) {
             Some(Code::NoFace)
+        } else if any(|r| matches!(r, Rejection::LowQuality(_))) {
+            Some(Code::LowQuality)
         } else if !self.quota_exceeded.is_empty() {
             Some(Code::TargetQuota)
         } else if !self.rejected.is_empty() {
@@ -182,8 +188,12 @@ impl Engine {
             .into_iter()
             .map(|(index, item)| ((index, item.target), item.picture))
             .unzip();
+        let checks = Checks {
+            gate: Gate::Enrolment,
+            ..Checks::default()
+        };
         let results = self
-            .recognize(&place, pictures, Purpose::Enrolment, Checks::default())
+            .recognize(&place, pictures, Purpose::Enrolment, checks)
             .await;
         let mut templates = Vec::new();
         for ((index, target), result) in labels.into_iter().zip(results) {
@@ -232,7 +242,20 @@ mod tests {
         );
         assert_eq!(code(&[], true, 0), Some(Code::TargetQuota));
         // A picture was decoded (its target is full), so not "none could be decoded".
-        assert_eq!(code(&[image], true, 0), Some(Code::TargetQuota));
+        assert_eq!(
+            code(std::slice::from_ref(&image), true, 0),
+            Some(Code::TargetQuota)
+        );
+        let blurred = Rejection::LowQuality(String::new());
+        assert_eq!(
+            code(&[image.clone(), blurred.clone()], true, 0),
+            Some(Code::LowQuality)
+        );
+        assert_eq!(
+            code(&[blurred.clone(), face.clone()], false, 0),
+            Some(Code::NoFace)
+        );
+        assert_eq!(code(&[blurred], false, 1), None);
         assert_eq!(code(&[face], true, 0), Some(Code::NoFace));
         assert_eq!(code(&[], false, 0), None);
     }

@@ -23,6 +23,7 @@ pub enum Code {
     Unlicensed,
     UnknownTarget,
     PresentationAttack,
+    LowQuality,
     Busy,
     AuthenticationRequired,
     Internal,
@@ -48,6 +49,7 @@ impl Code {
             Code::Busy => 1014,
             Code::AuthenticationRequired => 1015,
             Code::PresentationAttack => 1016,
+            Code::LowQuality => 1017,
             Code::Internal => 500,
         }
     }
@@ -71,6 +73,7 @@ impl Code {
             Code::Busy => "Server busy",
             Code::AuthenticationRequired => "Authentication required",
             Code::PresentationAttack => "Presentation attack suspected",
+            Code::LowQuality => "Face quality too low",
             Code::Internal => "Internal server error",
         }
     }

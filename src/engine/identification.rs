@@ -1,7 +1,7 @@
 //! Who is this (1:N), and are these two one person (1:1).
 
 use super::{Code, EncodedPicture, Engine, Error, Rejection, check_collection_name};
-use crate::recognition::{Checks, Liveness, LivenessDemand, Purpose, Recognition};
+use crate::recognition::{Checks, Gate, Liveness, LivenessDemand, Purpose, Recognition};
 
 /// Rows an identification gives at most.
 const MAX_TOP_K: u64 = 100;
@@ -45,7 +45,7 @@ impl Engine {
     /// What is asked about `liveness` is at least what the configuration demands.
     ///
     /// # Errors
-    /// 1003, 1006, 1009, 1010, 1011, 1014, 1016, 1001.
+    /// 1003, 1006, 1009, 1010, 1011, 1014, 1016, 1017, 1001.
     pub async fn identify(
         &self,
         collection: String,
@@ -60,7 +60,9 @@ impl Engine {
             );
         }
         let checks = Checks {
+            gate: Gate::Search,
             liveness: self.liveness_demand(liveness)?,
+            ..Checks::default()
         };
         self.gallery.status(&collection)?;
         let top_k = usize::try_from(top_k.min(MAX_TOP_K)).unwrap_or(1);
@@ -93,7 +95,7 @@ impl Engine {
     /// both.
     ///
     /// # Errors
-    /// 1009, 1010, 1011, 1014, 1016.
+    /// 1009, 1010, 1011, 1014, 1016, 1017.
     pub async fn verify(
         &self,
         first: EncodedPicture,
@@ -101,7 +103,9 @@ impl Engine {
         liveness: LivenessDemand,
     ) -> Result<Verification, Error> {
         let checks = Checks {
+            gate: Gate::Search,
             liveness: self.liveness_demand(liveness)?,
+            ..Checks::default()
         };
         let place = self.enter()?;
         let mut results = self

@@ -3,6 +3,7 @@
 mod access;
 mod collections;
 mod decision;
+mod detection;
 mod enrolment;
 mod error;
 mod identification;
@@ -205,6 +206,7 @@ impl From<Refusal> for Rejection {
         match refusal {
             Refusal::InvalidImage(reason) => Rejection::InvalidImage(reason),
             no_face @ Refusal::NoFace { .. } => Rejection::NoFace(no_face.to_string()),
+            low @ Refusal::LowQuality(_) => Rejection::LowQuality(low.to_string()),
             attack @ Refusal::PresentationAttack { .. } => {
                 Rejection::PresentationAttack(attack.to_string())
             }

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod caller;
 mod collection;
+mod detect;
 mod error;
 mod face;
 mod fields;

@@ -14,6 +14,7 @@ pub struct Embedder {
     network: Network,
     target: [Point; 5],
     face: Vec<u8>,
+    alignment: Option<Similarity>,
     scratch: Vec<f32>,
     embedding: Vec<f32>,
 }
@@ -30,6 +31,7 @@ impl Embedder {
             network: Network::new(model, threads)?,
             target: alignment.points.map(|[x, y]| Point::new(x, y)),
             face: Vec::new(),
+            alignment: None,
             scratch: Vec::new(),
             embedding: Vec::new(),
         })
@@ -46,7 +48,14 @@ impl Embedder {
         })?;
         let size = self.network.input().width;
         warp(picture, &transform, size, BLACK, &mut self.face);
+        self.alignment = Some(transform);
         Ok(())
+    }
+
+    /// The aligned face, its side in pixels, and what brought the picture there; `None` before the first.
+    pub fn aligned(&self) -> Option<(&[u8], usize, &Similarity)> {
+        let alignment = self.alignment.as_ref()?;
+        Some((&self.face, self.network.input().width, alignment))
     }
 
     /// The template of the aligned face; with `mirror`, of the face and its mirror image together,

@@ -16,6 +16,18 @@ const CROP_OF_MESH: f32 = 1.35;
 const MIN_PRESENCE: f32 = 0.0;
 const GREY: [u8; 3] = [127; 3];
 
+/// The 468 points of a face: x and y in the picture's pixels, z in the same unit, smaller is nearer to
+/// the camera.
+#[derive(Clone, Debug)]
+pub struct Mesh(pub Vec<[f32; 3]>);
+
+impl Mesh {
+    /// Point `index` of MediaPipe's face mesh; the origin where there is none.
+    pub fn point(&self, index: usize) -> [f32; 3] {
+        self.0.get(index).copied().unwrap_or_default()
+    }
+}
+
 /// The landmark network with its buffers.
 pub struct Landmarks {
     network: Network,
@@ -24,6 +36,8 @@ pub struct Landmarks {
     scratch: Vec<f32>,
     mesh: Vec<f32>,
     presence: Vec<f32>,
+    /// From the pixels of the last crop to the picture's.
+    back: Option<Similarity>,
 }
 
 impl Landmarks {
@@ -51,6 +65,7 @@ impl Landmarks {
             scratch: Vec::new(),
             mesh: Vec::new(),
             presence: Vec::new(),
+            back: None,
         })
     }
 
@@ -88,6 +103,7 @@ impl Landmarks {
                 None => return Ok(None),
             }
         }
+        self.back = Some(back);
         let points = self.alignment_points(&back);
         let finite = points.iter().all(|p| p.x.is_finite() && p.y.is_finite());
         Ok(finite.then_some(points))
@@ -102,6 +118,17 @@ impl Landmarks {
         self.crop.clear();
         self.crop.resize(size * size * 3, GREY[0]);
         self.network.run(&self.crop, &mut self.scratch)
+    }
+
+    /// The whole mesh of the last [`Landmarks::find`] that found a face.
+    pub fn mesh(&self) -> Mesh {
+        let points = self.back.iter().flat_map(|back| {
+            (self.mesh.chunks_exact(3)).map(|p| {
+                let place = back.apply(Point::new(p[0], p[1]));
+                [place.x, place.y, p[2] * back.scale()]
+            })
+        });
+        Mesh(points.collect())
     }
 
     /// Runs the network on a square of `side` pixels around `centre`, and gives the way back from

@@ -1,4 +1,5 @@
-//! Picture to template: base64, decode, detect, landmarks, liveness, align, embed. [`Recognizer`] runs them in order.
+//! Picture to template: base64, decode, detect, landmarks, align, quality, liveness,
+//! embed. [`Recognizer`] runs them in order.
 
 mod detect;
 mod embed;
@@ -7,17 +8,21 @@ mod geometry;
 mod landmarks;
 mod liveness;
 mod picture;
+mod quality;
 mod recognizer;
 mod warp;
 
 pub use detect::{Detector, Face, Pass};
-pub use geometry::{Point, Rect};
+pub use geometry::{Point, Rect, Similarity};
 pub use liveness::{Liveness, LivenessCheck, LivenessDemand};
 pub use picture::{Picture, PictureLimits};
+pub use quality::{COMPONENTS, Components, Gate, GateLimits, Gates, Quality, Shortfall};
 pub use recognizer::{
     Checks, FaceChoice, Purpose, Recognition, Recognizer, RecognizerOptions, STAGES, SeenFace,
     Timings,
 };
+
+pub use warp::warp;
 
 use crate::gallery::TemplateError;
 use crate::inference::InferenceError;
@@ -31,6 +36,9 @@ pub enum Refusal {
     /// A picture in which no face was found.
     #[error("no face was detected in the {width}x{height} picture")]
     NoFace { width: u32, height: u32 },
+    /// The face is below limits of its gate.
+    #[error("the face is not good enough: {}", sentence(.0))]
+    LowQuality(Vec<Shortfall>),
     /// The face is not live enough, and liveness was enforced.
     #[error(
         "the face looks like a print or a screen: liveness is {score:.3}, at least {threshold:.3} is needed"
@@ -45,4 +53,9 @@ pub enum Refusal {
     /// The network gave numbers that are no template.
     #[error(transparent)]
     Template(#[from] TemplateError),
+}
+
+fn sentence(shortfalls: &[Shortfall]) -> String {
+    let all: Vec<String> = shortfalls.iter().map(Shortfall::to_string).collect();
+    all.join(", ")
 }

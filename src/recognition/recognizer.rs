@@ -10,6 +10,7 @@ use super::geometry::Point;
 use super::landmarks::Landmarks;
 use super::liveness::{Liveness, LivenessCheck, LivenessDemand};
 use super::picture::{Picture, PictureLimits};
+use super::quality::{self, Gate, Gates, Quality};
 use crate::gallery::Template;
 use crate::inference::{InferenceError, LivenessConstants, ModelSet};
 
@@ -60,6 +61,7 @@ pub struct RecognizerOptions {
     /// Confidence (0..1) below which a detection is no face.
     pub min_detection_score: f32,
     pub face: FaceChoice,
+    pub gates: Gates,
     /// Score (0..1) from which a face is live, in place of the model's.
     pub liveness_threshold: Option<f32>,
     /// Threads inside a network. Templates do not depend on it.
@@ -72,6 +74,7 @@ impl Default for RecognizerOptions {
             limits: PictureLimits::default(),
             min_detection_score: 0.5,
             face: FaceChoice::Largest,
+            gates: Gates::default(),
             liveness_threshold: None,
             threads: 1,
         }
@@ -81,17 +84,21 @@ impl Default for RecognizerOptions {
 /// What a face must stand before it becomes a template. The default asks nothing of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Checks {
+    pub gate: Gate,
     pub liveness: LivenessDemand,
+    /// Whether quality is measured also where no gate needs it.
+    pub quality: bool,
 }
 
 /// Names of the stages, in the order of [`Timings`].
-pub const STAGES: [&str; 7] = [
+pub const STAGES: [&str; 8] = [
     "base64",
     "decode",
     "detect",
     "landmarks",
-    "liveness",
     "align",
+    "quality",
+    "liveness",
     "embed",
 ];
 
@@ -107,6 +114,8 @@ pub struct Recognition {
     pub face: Face,
     /// Faces seen, that one included.
     pub faces: usize,
+    /// If it was asked for or a gate needed it.
+    pub quality: Option<Quality>,
     /// The judgement, if it was asked for and could be made.
     pub liveness: Option<Liveness>,
     pub timings: Timings,
@@ -116,6 +125,7 @@ pub struct Recognition {
 #[derive(Clone, Debug)]
 pub struct SeenFace {
     pub face: Face,
+    pub quality: Quality,
     /// The judgement, if it was asked for and could be made.
     pub liveness: Option<Liveness>,
 }
@@ -195,19 +205,29 @@ impl Recognizer {
         purpose: Purpose,
         checks: Checks,
     ) -> Result<Recognition, Refusal> {
+        let (mut recognition, spent) = self.with_decoded(text, |recognizer, encoded| {
+            recognizer.recognize(encoded, purpose, checks)
+        })?;
+        recognition.timings.0[0] = spent;
+        Ok(recognition)
+    }
+
+    /// Gives the bytes that base64 `text` stands for to `work`; also the time that decoding took.
+    fn with_decoded<R>(
+        &mut self,
+        text: &[u8],
+        work: impl FnOnce(&mut Recognizer, &[u8]) -> Result<R, Refusal>,
+    ) -> Result<(R, Duration), Refusal> {
         let start = Instant::now();
         let mut encoded = std::mem::take(&mut self.encoded);
         let decoded = decode_base64(text, self.options.limits.max_bytes, &mut encoded);
         let spent = start.elapsed();
-        let result = decoded.and_then(|()| self.recognize(&encoded, purpose, checks));
+        let result = decoded.and_then(|()| work(self, &encoded));
         // Kept for the next picture, unless this one was so large that it would only hold memory.
         if encoded.capacity() <= 1 << 20 {
             self.encoded = encoded;
         }
-        result.map(|mut recognition| {
-            recognition.timings.0[0] = spent;
-            recognition
-        })
+        result.map(|result| (result, spent))
     }
 
     /// Recognises an encoded picture (JPEG, PNG, BMP or WebP).
@@ -220,8 +240,26 @@ impl Recognizer {
         purpose: Purpose,
         checks: Checks,
     ) -> Result<Recognition, Refusal> {
-        let thorough = purpose == Purpose::Enrolment;
         self.check_length(encoded)?;
+        let start = Instant::now();
+        let picture = Picture::decode(encoded, &self.options.limits)?;
+        let spent = start.elapsed();
+        let mut recognition = self.recognize_picture(&picture, purpose, checks)?;
+        recognition.timings.0[1] = spent;
+        Ok(recognition)
+    }
+
+    /// Recognises a decoded picture.
+    ///
+    /// # Errors
+    /// [`Refusal`], which says why there is no template.
+    pub fn recognize_picture(
+        &mut self,
+        picture: &Picture,
+        purpose: Purpose,
+        checks: Checks,
+    ) -> Result<Recognition, Refusal> {
+        let thorough = purpose == Purpose::Enrolment;
         let mut timings = Timings::default();
         let mut clock = Instant::now();
         let mut lap = |stage: usize| {
@@ -229,22 +267,40 @@ impl Recognizer {
             timings.0[stage] += now - clock;
             clock = now;
         };
-        let picture = Picture::decode(encoded, &self.options.limits)?;
-        lap(1);
-        let (face, points, faces) = self.find_face(&picture, thorough, &mut lap)?;
-        let liveness = self.judge(&picture, &face, checks.liveness)?;
+        let (face, points, faces) = self.find_face(picture, thorough, &mut lap)?;
+        self.embedder.align(picture, &points)?;
         lap(4);
-        self.embedder.align(&picture, &points)?;
+        let needed = checks.quality || checks.gate != Gate::Open;
+        let quality = needed.then(|| self.measure(picture));
+        self.pass(checks.gate, quality.as_ref())?;
         lap(5);
-        let template = self.embedder.embed(thorough)?;
+        let liveness = self.judge(picture, &face, checks.liveness)?;
         lap(6);
+        let template = self.embedder.embed(thorough)?;
+        lap(7);
         Ok(Recognition {
             template,
             face,
             faces,
+            quality,
             liveness,
             timings,
         })
+    }
+
+    /// [`Recognizer::inspect`] of a picture given as base64 text.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn inspect_base64(
+        &mut self,
+        text: &[u8],
+        liveness: LivenessDemand,
+    ) -> Result<Vec<SeenFace>, Refusal> {
+        self.with_decoded(text, |recognizer, encoded| {
+            recognizer.inspect(encoded, liveness)
+        })
+        .map(|(seen, _)| seen)
     }
 
     /// Every face of an encoded picture, the one that counts first; none is no error.
@@ -264,16 +320,46 @@ impl Recognizer {
             let mut faces = self.detector.detect(&picture, pass)?;
             self.options.face.sort(&mut faces, &picture);
             for face in faces.into_iter().take(MAX_SEEN) {
-                if self.landmarks.find(&picture, &face, false)?.is_some() {
-                    let liveness = self.judge(&picture, &face, liveness)?;
-                    seen.push(SeenFace { face, liveness });
-                }
+                let Some(points) = self.landmarks.find(&picture, &face, false)? else {
+                    continue;
+                };
+                self.embedder.align(&picture, &points)?;
+                seen.push(SeenFace {
+                    face,
+                    quality: self.measure(&picture),
+                    liveness: self.judge(&picture, &face, liveness)?,
+                });
             }
             if !seen.is_empty() {
                 break;
             }
         }
         Ok(seen)
+    }
+
+    /// Quality of the face whose landmarks were found and which was aligned last.
+    fn measure(&self, picture: &Picture) -> Quality {
+        match self.embedder.aligned() {
+            Some((aligned, side, alignment)) => {
+                let mesh = self.landmarks.mesh();
+                quality::measure(picture, &mesh, aligned, side, alignment)
+            }
+            None => Quality::all(0.0),
+        }
+    }
+
+    /// Refuses a face that is below a limit of `gate`.
+    fn pass(&self, gate: Gate, quality: Option<&Quality>) -> Result<(), Refusal> {
+        let limits = match gate {
+            Gate::Open => return Ok(()),
+            Gate::Search => &self.options.gates.search,
+            Gate::Enrolment => &self.options.gates.enrolment,
+        };
+        let shortfalls = quality.unwrap_or(&Quality::all(0.0)).shortfalls(limits);
+        match shortfalls.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::LowQuality(shortfalls)),
+        }
     }
 
     fn check_length(&self, encoded: &[u8]) -> Result<(), Refusal> {

@@ -4,12 +4,15 @@ mod accuracy;
 mod calibrate;
 mod commits;
 mod compaction;
+mod degrade;
 mod detection;
+mod discard;
 mod liveness;
 mod metrics;
 mod pairs;
 mod parallel;
 mod pipeline;
+mod quality;
 mod search;
 mod start;
 mod synthetic;
@@ -25,7 +28,7 @@ use crate::config::Config;
 use crate::inference::ModelSet;
 use crate::recognition::{Recognizer, RecognizerOptions};
 
-/// Measure accuracy, detection, liveness and speed; searches, enrolments and compaction of galleries
+/// Measure accuracy, detection, liveness, quality and speed; searches, enrolments and compaction of galleries
 #[derive(Subcommand)]
 pub enum Verb {
     Accuracy(accuracy::Arguments),
@@ -33,6 +36,7 @@ pub enum Verb {
     Detection(detection::Arguments),
     Liveness(liveness::Arguments),
     Pipeline(pipeline::Arguments),
+    Quality(quality::Arguments),
     Search(search::Arguments),
     Commits(commits::Arguments),
     Compaction(compaction::Arguments),
@@ -57,6 +61,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Detection(arguments) => detection::run(&arguments),
         Verb::Liveness(arguments) => liveness::run(&arguments),
         Verb::Pipeline(arguments) => pipeline::run(&arguments),
+        Verb::Quality(arguments) => quality::run(&arguments),
         Verb::Search(arguments) => search::run(&arguments),
         Verb::Commits(arguments) => commits::run(&arguments),
         Verb::Compaction(arguments) => compaction::run(&arguments),

@@ -58,21 +58,7 @@ impl PairList {
     /// # Errors
     /// The file cannot be read, or a row is not a pair.
     pub fn read(&self) -> Result<Vec<Pair>, Failure> {
-        let path = &self.pairs;
-        let mut reader = csv::Reader::from_path(path).map_err(while_doing(path.display()))?;
-        let mut pairs = Vec::new();
-        for row in reader.deserialize() {
-            let pair: Pair = row.map_err(while_doing(path.display()))?;
-            if pair.same > 1 {
-                let line = pairs.len() + 2;
-                return Err(format!("{}: line {line}: same must be 0 or 1", path.display()).into());
-            }
-            pairs.push(pair);
-        }
-        match pairs.is_empty() {
-            true => Err(format!("{}: the list has no pairs", path.display()).into()),
-            false => Ok(pairs),
-        }
+        read_pairs(&self.pairs)
     }
 
     /// Takes a template of every picture; with `of_all`, as first and as second of a pair. Quality gates and liveness have no say.
@@ -155,5 +141,26 @@ impl Templates {
     /// The template of a picture as the second of a pair.
     pub fn second(&self, path: &str) -> Option<&Template> {
         self.found.get(&(path.to_owned(), self.second))
+    }
+}
+
+/// The pairs of a list, at least one.
+///
+/// # Errors
+/// The file cannot be read, or a row is not a pair.
+pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, Failure> {
+    let mut reader = csv::Reader::from_path(path).map_err(while_doing(path.display()))?;
+    let mut pairs = Vec::new();
+    for row in reader.deserialize() {
+        let pair: Pair = row.map_err(while_doing(path.display()))?;
+        if pair.same > 1 {
+            let line = pairs.len() + 2;
+            return Err(format!("{}: line {line}: same must be 0 or 1", path.display()).into());
+        }
+        pairs.push(pair);
+    }
+    match pairs.is_empty() {
+        true => Err(format!("{}: the list has no pairs", path.display()).into()),
+        false => Ok(pairs),
     }
 }

@@ -13,7 +13,7 @@ use super::{Common, Failure, Setup, parallel};
 use crate::cli::while_doing;
 use crate::recognition::{Checks, LivenessDemand, Purpose, STAGES};
 
-/// Time of each stage from a picture in base64 to its template, liveness included
+/// Time of each stage from a picture in base64 to its template, quality and liveness included
 #[derive(Args)]
 pub struct Arguments {
     /// Picture with a face
@@ -34,6 +34,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut recognizer = setup.recognizer()?;
     let checks = Checks {
         liveness: LivenessDemand::Score,
+        quality: true,
+        ..Checks::default()
     };
     let warm_up = arguments.runs / 10 + 1;
     let bar = parallel::progress_bar("runs", (warm_up + arguments.runs) as usize);

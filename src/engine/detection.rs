@@ -1,0 +1,29 @@
+//! Which faces a picture shows, and how good they are.
+
+use super::{EncodedPicture, Engine, Error, Rejection};
+use crate::recognition::{LivenessDemand, SeenFace};
+
+impl Engine {
+    /// Every face of `picture`, largest first; none is no error. No gate is asked: this is how a client
+    /// learns what one would say. With `liveness` each face is judged, and none refused for it.
+    ///
+    /// # Errors
+    /// 1010, 1011 (liveness is switched off), 1014.
+    pub async fn detect(
+        &self,
+        picture: EncodedPicture,
+        liveness: bool,
+    ) -> Result<Vec<SeenFace>, Error> {
+        let demand = match liveness {
+            true => LivenessDemand::Score,
+            false => LivenessDemand::Off,
+        };
+        self.liveness_demand(demand)?;
+        let place = self.enter()?;
+        let outcome = place.submit(move |recognizer| recognizer.inspect_base64(&picture.0, demand));
+        match outcome.await {
+            Ok(seen) => Ok(seen.map_err(Rejection::from)?),
+            Err(_) => Err(Rejection::Fault("a recognition worker failed".into()).into()),
+        }
+    }
+}
