@@ -9,6 +9,7 @@ mod parallel;
 mod pipeline;
 mod search;
 mod synthetic;
+mod templates;
 
 pub use parallel::progress_bar;
 
@@ -30,6 +31,7 @@ pub enum Verb {
     Search(search::Arguments),
     Commits(commits::Arguments),
     Compaction(compaction::Arguments),
+    Templates(templates::Arguments),
 }
 
 /// What every bench of the recognition takes.
@@ -51,6 +53,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Search(arguments) => search::run(&arguments),
         Verb::Commits(arguments) => commits::run(&arguments),
         Verb::Compaction(arguments) => compaction::run(&arguments),
+        Verb::Templates(arguments) => templates::run(&arguments),
     }
 }
 
