@@ -5,11 +5,13 @@ mod backup_key;
 mod bench;
 mod check;
 mod collection;
+mod completions;
 mod data;
 mod device_id;
 mod enroll;
 mod inventory;
 mod license;
+mod man;
 mod restore;
 mod secret;
 mod serve;
@@ -48,6 +50,8 @@ enum Verb {
     Bench(bench::Verb),
     /// Print the version and the models inside
     Version,
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Why a verb failed, for the person at the terminal.
@@ -68,6 +72,8 @@ pub fn run() -> ExitCode {
         Verb::Upgrade(arguments) => upgrade::run(&arguments),
         Verb::Bench(verb) => bench::run(verb).map(|()| ExitCode::SUCCESS),
         Verb::Version => version::run().map(|()| ExitCode::SUCCESS),
+        Verb::Completions(arguments) => completions::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Man(arguments) => man::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| {
         eprintln!("recocomp: {e}");
