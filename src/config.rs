@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::door;
 use crate::engine::EngineOptions;
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
@@ -22,6 +23,7 @@ pub struct Config {
     pub limits: Limits,
     pub recognition: Recognition,
     pub models: Models,
+    pub door: door::settings::Settings,
 }
 
 /// `[server]`: who is listened to and for how long.
@@ -187,7 +189,7 @@ impl Config {
             serde_ignored::deserialize(parsed, |path| unknown.push(path.to_string()))
                 .map_err(|e| e.to_string())?;
         if let Some(key) = unknown.first() {
-            return Err(match nearest_key(key) {
+            return Err(match nearest(key, Config::known_keys()) {
                 Some(known) => format!("there is no key `{key}`, did you mean `{known}`?"),
                 None => format!("there is no key `{key}`"),
             });
@@ -247,7 +249,7 @@ impl Config {
         if !(0.05..=0.99).contains(&self.recognition.min_detection_score) {
             return Err("`recognition.min_detection_score` must be 0.05 to 0.99".into());
         }
-        Ok(())
+        self.door.check()
     }
 
     pub fn engine_options(&self) -> EngineOptions {
@@ -339,6 +341,7 @@ impl Config {
                 landmarks: anything.clone(),
                 embedder: anything,
             },
+            door: door::settings::Settings::with_every_key(),
             ..Config::default()
         };
         let table = toml::Table::try_from(every_key).unwrap_or_default();
@@ -355,15 +358,15 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The known key most like `key`; a right name in the wrong section counts as near.
-fn nearest_key(key: &str) -> Option<String> {
+/// The one of `known` keys most like `key`; a right name in the wrong section counts as near.
+pub(crate) fn nearest(key: &str, known: Vec<String>) -> Option<String> {
     let leaf = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let likeness = |known: &String| {
         let leaves = strsim::jaro_winkler(&leaf(key), &leaf(known));
         let whole = strsim::jaro_winkler(key, known);
         0.7 * leaves + 0.3 * whole
     };
-    (Config::known_keys().into_iter())
+    (known.into_iter())
         .map(|known| (likeness(&known), known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness > 0.6)

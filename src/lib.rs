@@ -12,10 +12,12 @@
 //! | [`inference`] | TensorFlow Lite behind one small type; the workers |
 //! | [`gallery`] | face collections on disk |
 //! | [`license`] | whether this device may work |
+//! | [`door`] | the lock of a door: boards, pins, events |
 //! | [`telemetry`] | logs |
 
 pub mod cli;
 pub mod config;
+pub mod door;
 pub mod engine;
 pub mod gallery;
 pub mod http;
