@@ -8,6 +8,7 @@ import pytest
 
 from daemon import Daemon
 
+HERE = Path(__file__).resolve().parent
 _names = itertools.count(1)
 
 
@@ -31,7 +32,7 @@ def pytest_collection_modifyitems(config, items):
     # Only where whole files were collected can a pattern be told to fit nothing.
     collected = {item.path.name for item in items}
     unknown = {pattern for pattern in set(patterns) - matched if pattern.split("::")[0] in collected}
-    unknown |= {pattern for pattern in patterns if not (file.parent / pattern.split("::")[0]).exists()}
+    unknown |= {pattern for pattern in patterns if not (HERE / pattern.split("::")[0]).exists()}
     if unknown and not any("::" in argument for argument in config.args):
         raise pytest.UsageError(f"{file}: no test fits {', '.join(sorted(unknown))}")
     config.hook.pytest_deselected(items=left)
