@@ -22,7 +22,7 @@ die() {
 }
 
 case $arch in
-  x86_64 | aarch64) triple=$arch-unknown-linux-gnu ;;
+  x86_64 | aarch64) triple=$arch-unknown-linux-gnu compiler=gcc ;;
   *) die 'usage: dist.sh x86_64|aarch64 FOLDER' ;;
 esac
 [[ $folder ]] || die 'usage: dist.sh x86_64|aarch64 FOLDER'
@@ -30,6 +30,7 @@ if [[ ! ${RECOCOMP_VENDOR_KEYS:-} ]]; then
   die 'RECOCOMP_VENDOR_KEYS is not set: a release believes only licenses that are signed with the keys it was built with.' \
     'Give the public key of the vendor (docs/guide/release.md), or try it with a throw-away key: make dist-trial'
 fi
+if [[ $arch != "$(uname -m)" ]]; then compiler=$arch-linux-gnu-gcc; fi
 cd "$root"
 if [[ ! ${SOURCE_DATE_EPOCH:-} ]]; then
   SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null) || die 'This is no git checkout: set SOURCE_DATE_EPOCH to the time of the release.'
@@ -75,6 +76,9 @@ install -m 755 "$binary" "$folder/recocomp"
 cyclonedx=$(cross/tool.sh cargo-cyclonedx "$cyclonedx_version")
 env -u RUSTC "$cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 --no-default-features --target "$triple" \
   --override-filename recocomp-sbom
-python3 cross/sbom.py "$root" "$root/recocomp-sbom.json" "$folder/recocomp.cdx.json"
+# Of the package that the linked libc.a comes from.
+libc=$("$compiler" -print-file-name=libc.a)
+GLIBC_VERSION=$(dpkg-query --show --showformat '${Version}' "$(dpkg --search "$(realpath "$libc")" "$libc" 2>/dev/null | head -n 1 | sed 's/: .*//')") \
+  python3 cross/sbom.py "$root" "$root/recocomp-sbom.json" "$folder/recocomp.cdx.json"
 rm -f "$root/recocomp-sbom.json"
 printf '%s: %s bytes, %s\n' "$folder/recocomp" "$bytes" "$kind"

@@ -12,8 +12,9 @@ if [[ $(git status --porcelain --untracked-files=no) ]]; then
   exit 1
 fi
 work=$(mktemp -d)
+mkdir "$work/elsewhere"
 trap 'rm -rf "$work"' EXIT
-git clone --quiet --no-hardlinks "$root" "$work/another place"
+git clone --quiet --no-hardlinks "$root" "$work/elsewhere/recocomp"
 failed=''
 for arch in "$@"; do
   first=$(dirname "$(cross/newest_dist.sh "$arch")")
@@ -24,7 +25,7 @@ for arch in "$@"; do
   for part in config.toml registry git; do
     if [[ -e ${CARGO_HOME:-$HOME/.cargo}/$part ]]; then ln -sfn "${CARGO_HOME:-$HOME/.cargo}/$part" "$work/cargo/$part"; fi
   done
-  (cd "$work/another place" && CARGO_HOME=$work/cargo DIST_TARGET=$work/target cross/dist.sh "$arch" "$work/$arch")
+  (cd "$work/elsewhere/recocomp" && CARGO_HOME=$work/cargo DIST_TARGET=$work/target cross/dist.sh "$arch" "$work/$arch")
   for file in recocomp recocomp.cdx.json; do
     if cmp "$first/$file" "$work/$arch/$file"; then
       printf '%s  %s: the same twice\n' "$(sha256sum <"$first/$file" | cut -d ' ' -f 1)" "$arch/$file"

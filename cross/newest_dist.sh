@@ -4,7 +4,10 @@ set -euo pipefail
 
 arch=${1:?usage: newest_dist.sh ARCH}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-newest=$(ls -t "$root/dist/$arch/recocomp" "$root/dist/trial/$arch/recocomp" 2>/dev/null | head -n 1)
+newest=''
+for program in "$root/dist/$arch/recocomp" "$root/dist/trial/$arch/recocomp"; do
+  if [[ -e $program && ( ! $newest || $program -nt $newest ) ]]; then newest=$program; fi
+done
 if [[ ! $newest ]]; then
   printf 'there is no release for %s in dist/: make dist, or make dist-trial\n' "$arch" >&2
   exit 1
