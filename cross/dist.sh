@@ -60,7 +60,7 @@ binary=$target/$triple/dist/recocomp
 
 # --- what was asked for
 kind=$(file -b "$binary")
-[[ $kind == *static* && $kind != *'not stripped'* ]] || die "$binary is not static and stripped: $kind"
+[[ $kind == *static-pie* && $kind != *'not stripped'* ]] || die "$binary is not static-pie and stripped: $kind"
 bytes=$(stat -c %s "$binary")
 ((bytes <= 20 * 1024 * 1024)) || die "$binary has $bytes bytes, the limit is 20 MiB"
 if grep -qaF -e "$root" -e "$cargo_home/registry" -e "$target" "$binary"; then
