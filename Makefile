@@ -55,6 +55,33 @@ build-arm: ## build the daemon for 64-bit ARM, fully static
 	@RUSTC="$$(cross/rust.sh aarch64)" $(CARGO) build $(flags) --target aarch64-unknown-linux-gnu
 	@echo '$(or $(CARGO_TARGET_DIR),target)/aarch64-unknown-linux-gnu/release/recocomp'
 
+# --- releases: FEATURES has no say here
+# Public keys of the vendor, whose licenses the release believes; SOURCE_DATE_EPOCH: the build's time, by default that of the commit.
+export RECOCOMP_VENDOR_KEYS ?=
+dist_archs := aarch64 x86_64
+# Of the package that dist-trial makes; sorts before the release of that version.
+trial := $(shell sed -nE 's/^version *= *"([^"]+)".*/\1/p' Cargo.toml | head -n 1)~trial
+
+.PHONY: dist
+dist: ## release for 64-bit ARM and amd64 in dist/: program, bill of materials, Debian package; needs RECOCOMP_VENDOR_KEYS
+	@for arch in $(dist_archs); do \
+	  cross/dist.sh $$arch dist/$$arch; \
+	  cross/deb.sh $$arch dist/$$arch; \
+	done
+	@cd dist && sha256sum $(foreach arch,$(dist_archs),$(arch)/recocomp $(arch)/recocomp.cdx.json $(arch)/*.deb) | tee SHA256SUMS
+
+.PHONY: dist-trial
+dist-trial: ## the same in dist/trial/ with a throw-away vendor key, to try the packages with
+	@cross/trial_key.sh dist/trial/vendor.key
+	@export RECOCOMP_VENDOR_KEYS=$$(cross/trial_key.sh dist/trial/vendor.key); for arch in $(dist_archs); do \
+	  cross/dist.sh $$arch dist/trial/$$arch; \
+	  cross/deb.sh $$arch dist/trial/$$arch '$(trial)'; \
+	done
+
+.PHONY: dist-check
+dist-check: ## build what dist or dist-trial built once more, cold and at another place, and compare the bytes; DIST_ARCHS=aarch64
+	@cross/dist_check.sh $(or $(DIST_ARCHS),$(dist_archs))
+
 .PHONY: run
 run: setup ## build, then serve on LISTEN with data in DATA
 	@$(CARGO) build $(flags)
@@ -88,6 +115,24 @@ test-doc: setup ## the examples in the documentation
 test-api: build ## black-box tests of the built daemon; PYTEST="-k search" picks some
 	@python=$$(cross/venv.sh tests/requirements.txt); \
 	RECOCOMP_BIN="$${RECOCOMP_BIN:-$$(realpath '$(binary)')}" "$$python" -m pytest tests $(PYTEST)
+
+.PHONY: golden
+golden: build ## freeze anew what x86-64 sees in the test pictures: after a change of the networks only
+	@python=$$(cross/venv.sh tests/requirements.txt); \
+	RECOCOMP_BIN="$$(realpath '$(binary)')" "$$python" tests/golden.py
+
+.PHONY: test-arm
+test-arm: build-arm ## black-box tests of the ARM build under qemu-user, golden answers beside those of x86-64
+	@tests/arm/run.sh '$(or $(CARGO_TARGET_DIR),target)/aarch64-unknown-linux-gnu/release/recocomp'
+
+.PHONY: test-package
+test-package: ## the arm64 package in a Debian under qemu-user: install, upgrade, remove, purge (after dist or dist-trial)
+	@tests/package/run.sh
+
+.PHONY: test-release
+test-release: ## what only a release build can be asked (after dist or dist-trial)
+	@release=$$(cross/newest_dist.sh x86_64); python=$$(cross/venv.sh tests/requirements.txt); \
+	RECOCOMP_BIN="$$(realpath '$(binary)')" RECOCOMP_RELEASE_BIN="$$release" "$$python" -m pytest tests/test_license.py -k release
 
 .PHONY: test-encrypted-data
 test-encrypted-data: build ## the encrypted data partition of the guide in a virtual machine (amd64; minutes; not part of test)
@@ -129,12 +174,8 @@ doc: setup ## the Rust documentation, warnings are errors
 
 .PHONY: audit
 audit: ## licences and origin of every crate (the first time this compiles cargo-deny: minutes)
-	@deny='$(cache)/tools/cargo-deny-$(deny_version)'; \
-	if [[ ! -x $$deny/bin/cargo-deny ]]; then \
-	  echo 'compiling cargo-deny $(deny_version), once'; \
-	  (cd / && $(CARGO) install --quiet --locked --root "$$deny" cargo-deny@$(deny_version)); \
-	fi; \
-	"$$deny/bin/cargo-deny" --features=$(FEATURES) check licenses bans sources
+	@deny=$$(cross/tool.sh cargo-deny $(deny_version)); \
+	"$$deny" --features=$(FEATURES) check licenses bans sources
 
 .PHONY: bench-peers
 bench-peers: build ## search speed beside faiss and usearch, on the same vectors (minutes)
@@ -147,12 +188,12 @@ models: ## make the networks in models/ again from their sources
 .PHONY: clean
 clean: ## remove what cargo built
 	@$(CARGO) clean
-	@rm -rf fuzz/target
+	@rm -rf fuzz/target dist
 	@rm -rf tests/.pytest_cache tests/__pycache__
 
 .PHONY: distclean
 distclean: clean ## also remove the runtime, its sources, the Python environments and the tools from the cache
-	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv,encrypted-data,fuzz-corpus,models-{out,packages,venv}}; do \
+	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv,encrypted-data,debian-arm64,fuzz-corpus,models-{out,packages,venv}}; do \
 	  if [[ -e $$path ]]; then echo "removing $$path"; rm -rf "$$path"; fi; \
 	done
 	@if [[ -e '$(DATA)' ]]; then echo 'left alone: $(DATA), the data of `make run`'; fi

@@ -1,5 +1,6 @@
 #!/bin/bash
-# setup.sh [ARCH]: sees to it that the tools for a build are here, for this machine or for ARCH (aarch64, armv7) as well.
+# setup.sh [ARCH]: sees to it that the tools for a build are here, for this machine or for ARCH (aarch64, armv7) as well; with
+# "package" those for trying the Debian package.
 #
 # Installs from apt what is missing and nothing else, with sudo when not root. Where it cannot, it says what to install.
 set -euo pipefail
@@ -34,6 +35,7 @@ want_command flock util-linux 'keeps two builds apart'
 want_command python3 python3 'makes its headers, runs the black-box tests'
 want_command strace strace 'shows the black-box tests what the daemon asks of the kernel'
 want_command systemd-analyze systemd 'lets the black-box tests judge the unit of the service'
+want_command file file 'tells whether a program is static'
 want_command pkg-config pkg-config 'lets the build script of tflitec find OpenSSL'
 any_file /usr/include/openssl/ssl.h "${OPENSSL_DIR:-/nowhere}" || want libssl-dev 'needed by the build script of tflitec'
 any_file /usr/lib/llvm-*/lib/libclang*.so* "${LIBCLANG_PATH:-/nowhere}" /usr/lib64/libclang.so* ||
@@ -54,8 +56,13 @@ case $arch in
     want_command arm-linux-gnueabihf-g++ g++-arm-linux-gnueabihf 'cross compiler for 32-bit ARM'
     want_command qemu-arm-static qemu-user-static 'runs ARM programs here'
     ;;
+  package)
+    want_command debootstrap debootstrap 'makes the Debian in which the package is tried'
+    want_command unshare util-linux 'keeps that Debian apart from this machine'
+    want_command dpkg-deb dpkg 'reads the package'
+    ;;
   *)
-    printf 'unknown architecture %s: x86_64, aarch64 and armv7 are known\n' "$arch" >&2
+    printf 'unknown architecture %s: x86_64, aarch64, armv7 and package are known\n' "$arch" >&2
     exit 2
     ;;
 esac

@@ -17,9 +17,11 @@ import requests
 from contract import PREFIX
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60
-STOP_SECONDS = 10
-ANSWER_SECONDS = 120
+# How many times longer everything may take: under an emulator a recognition is some 20 times slower.
+PATIENCE = int(os.environ.get("RECOCOMP_TEST_PATIENCE", "1"))
+START_SECONDS = 60 * PATIENCE
+STOP_SECONDS = 10 * PATIENCE
+ANSWER_SECONDS = 120 * PATIENCE
 
 
 def binary() -> list[str]:
@@ -34,7 +36,8 @@ def binary() -> list[str]:
 
 def run(*arguments, timeout: float = 120, **options) -> subprocess.CompletedProcess:
     """Runs one recocomp command to its end."""
-    return subprocess.run([*binary(), *map(str, arguments)], capture_output=True, text=True, timeout=timeout, **options)
+    command = [*binary(), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout * PATIENCE, **options)
 
 
 class Answer(dict):
@@ -265,7 +268,7 @@ class Daemon:
 
 def wait_until(condition, seconds: float, what: str) -> None:
     """Waits for something that must become true; fails the test when it does not."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)

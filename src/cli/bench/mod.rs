@@ -16,6 +16,7 @@ mod quality;
 mod search;
 mod start;
 mod synthetic;
+mod templates;
 
 pub use parallel::progress_bar;
 
@@ -41,6 +42,7 @@ pub enum Verb {
     Commits(commits::Arguments),
     Compaction(compaction::Arguments),
     Start(start::Arguments),
+    Templates(templates::Arguments),
 }
 
 /// What every bench of the recognition takes.
@@ -66,6 +68,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Commits(arguments) => commits::run(&arguments),
         Verb::Compaction(arguments) => compaction::run(&arguments),
         Verb::Start(arguments) => start::run(&arguments),
+        Verb::Templates(arguments) => templates::run(&arguments),
     }
 }
 
