@@ -68,10 +68,11 @@ pub struct Pins {
 /// # Errors
 /// The first failure.
 pub fn release(outputs: &mut dyn Outputs) -> Result<(), GpioError> {
-    (Output::ALL.iter()).fold(Ok(()), |result, output| {
-        let written = outputs.write(*output, false);
-        result.and(written)
-    })
+    let mut result = Ok(());
+    for output in Output::ALL {
+        result = result.and(outputs.write(output, false));
+    }
+    result
 }
 
 /// Why pins cannot be used.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::pairs::{Pair, read_pairs};
 use super::degrade::{DEGRADATIONS, degraded};
 use super::discard::{Curve, DISCARDED, Genuine, curve};
 use super::metrics::{Trial, quantile, tar_at_fmr};
+use super::pairs::{Pair, read_pairs};
 use super::{Common, Failure, Setup, parallel};
 use crate::cli::while_doing;
 use crate::gallery::Template;

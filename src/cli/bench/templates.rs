@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Common, Failure, Setup, parallel};
 use crate::cli::while_doing;
-use crate::recognition::{Purpose, Recognizer, Refusal};
+use crate::recognition::{Checks, Purpose, Recognizer, Refusal};
 
 /// What this build sees in pictures, to compare two builds or two processors: face, box, template
 ///
@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         || setup.recognizer(),
         |recognizer: &mut Recognizer, path: &PathBuf| {
             let bytes = std::fs::read(path).map_err(while_doing(path.display()))?;
-            let row = match recognizer.recognize(&bytes, arguments.r#as.into()) {
+            let row = match recognizer.recognize(&bytes, arguments.r#as.into(), Checks::default()) {
                 Ok(seen) => json!({
                     "image": path,
                     "faces": seen.faces,
