@@ -2,7 +2,7 @@
 
 ROOT/packages holds first.deb and second.deb, a newer version. KEY is the vendor key that they believe. Runs inside enter.sh: programs of
 ROOT run under qemu-user, and all ends with it. systemd cannot be the first process there, so `systemctl` is a stand-in that writes
-down what it is told; the daemon is started as the unit says, by hand. Each line printed is something that was seen to be so."""
+down what it is told and does only what needs no running systemd; the daemon is started as the unit says, by hand. Each line printed is something that was seen to be so."""
 
 import base64
 import json
@@ -61,7 +61,7 @@ def prepare() -> None:
     inside("dpkg-divert", "--local", "--rename", "--divert", "/usr/bin/systemctl.real", "--add", "/usr/bin/systemctl")
     assert real.exists()
     stand_in = ROOT / "usr/bin/systemctl"
-    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$*" >>/run/systemctl\ncase "$*" in *is-*) exec systemctl.real "$@" ;; esac\n')
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$*" >>/run/systemctl\ncase "$*" in *--root=*|*is-*) exec systemctl.real "$@" ;; esac\n')
     stand_in.chmod(0o755)
 
 
