@@ -2,7 +2,7 @@
 
 ROOT/packages holds first.deb and second.deb, a newer version. KEY is the vendor key that they believe. Runs inside enter.sh: programs of
 ROOT run under qemu-user, and all ends with it. systemd cannot be the first process there, so `systemctl` is a stand-in that writes
-down what it is told; the daemon is started as the unit says, by hand. Each line printed is something that was seen to be so."""
+down what it is told and does only what needs no running systemd; the daemon is started as the unit says, by hand. Each line printed is something that was seen to be so."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ import ed25519  # noqa: E402
 
 ROOT, KEY = Path(sys.argv[1]), Path(sys.argv[2])
 # The processor of the Raspberry Pi 3 and Zero 2 W.
-EMULATOR = {"QEMU_CPU": "cortex-a53"}
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root", "QEMU_CPU": "cortex-a53"}
 PORT = 18080
 UNIT = "usr/lib/systemd/system/recocomp.service"
 CONFIG, DATA = ROOT / "etc/recocomp/recocomp.toml", ROOT / "var/lib/recocomp"
@@ -41,7 +41,7 @@ def seen(what: str, condition: object) -> None:
 
 def inside(*command: str, check: bool = True) -> subprocess.CompletedProcess:
     """Runs a command of the Debian to its end."""
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"} | EMULATOR
+    environment = ENVIRONMENT | {"DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(["chroot", ROOT, *command], capture_output=True, text=True, timeout=900, env=environment, check=False)
     if check and done.returncode != 0:
         sys.exit(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -55,13 +55,15 @@ def prepare() -> None:
         (ROOT / "dev" / device).touch()
         subprocess.run(["mount", "--bind", f"/dev/{device}", ROOT / "dev" / device], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", ROOT / "proc"], check=True)
+    # The runtime asks there which processors there are, and takes no network without an answer.
+    subprocess.run(["mount", "--rbind", "/sys", ROOT / "sys"], check=True)
     (ROOT / "etc/machine-id").write_text("00112233445566778899aabbccddeeff\n")
     (ROOT / "run/systemd/system").mkdir(parents=True)
     real = ROOT / "usr/bin/systemctl.real"
     inside("dpkg-divert", "--local", "--rename", "--divert", "/usr/bin/systemctl.real", "--add", "/usr/bin/systemctl")
     assert real.exists()
     stand_in = ROOT / "usr/bin/systemctl"
-    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$*" >>/run/systemctl\ncase "$*" in *is-*) exec systemctl.real "$@" ;; esac\n')
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$*" >>/run/systemctl\ncase "$*" in *--root=*|*is-*) exec systemctl.real "$@" ;; esac\n')
     stand_in.chmod(0o755)
 
 
@@ -97,7 +99,7 @@ class Daemon:
         line = next(line for line in (ROOT / UNIT).read_text().splitlines() if line.startswith("ExecStart="))
         self.log = open(ROOT / "daemon.log", "ab")
         command = as_daemon(*shlex.split(line.removeprefix("ExecStart=")))
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env={"PATH": "/usr/bin:/bin"} | EMULATOR, umask=0o077)
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=ENVIRONMENT, umask=0o077)
         deadline = time.monotonic() + SERVES_WITHIN
         while True:
             try:
@@ -144,7 +146,7 @@ clock-reset: no
     signed = f"{lines}signature: {ed25519.sign(secret, lines.encode()).hex()}\n"
     (ROOT / "tmp/recocomp.license").write_text(signed)
     command = as_daemon("recocomp", "license", "install", "/tmp/recocomp.license")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=EMULATOR | {"PATH": "/usr/bin:/bin"}, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=ENVIRONMENT, check=False)
     seen("a license of the vendor is installed by the daemon's user", done.returncode == 0 or sys.exit(done.stderr))
 
 
