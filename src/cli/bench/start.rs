@@ -1,8 +1,9 @@
 //! `recocomp bench start`
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,6 +26,8 @@ use crate::license::license_file;
 
 /// Longer than any start takes.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+const SOCKET: &str = "notify";
 
 const COLLECTION: &str = "bench";
 
@@ -72,7 +75,7 @@ struct Round {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let scratch = Scratch::new(arguments.dir.as_deref())?;
     let picture = fs::read(&arguments.image).map_err(while_doing(arguments.image.display()))?;
-    let data = scratch.path().join("data");
+    let data = scratch.path().canonicalize()?.join("data");
     if let Some(license) = &arguments.license {
         fs::create_dir_all(&data)?;
         fs::copy(license, license_file(&data)).map_err(while_doing(license.display()))?;
@@ -152,15 +155,17 @@ fn round(
     data: &Path,
     search: &Value,
 ) -> Result<Round, Failure> {
-    let socket = folder.join("notify");
-    let _ = fs::remove_file(&socket);
-    let manager = UnixDatagram::bind(&socket)?;
+    let _ = fs::remove_file(folder.join(SOCKET));
+    // The path of a socket is short: here it goes by the folder's descriptor, in the daemon by its working folder.
+    let opened = File::open(folder)?;
+    let manager = UnixDatagram::bind(format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd()))?;
     manager.set_read_timeout(Some(PATIENCE))?;
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(data)
-        .env("NOTIFY_SOCKET", &socket)
+        .current_dir(folder)
+        .env("NOTIFY_SOCKET", SOCKET)
         .env("RECOCOMP_LOG", "warn")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
