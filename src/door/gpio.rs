@@ -68,10 +68,9 @@ pub struct Pins {
 /// # Errors
 /// The first failure.
 pub fn release(outputs: &mut dyn Outputs) -> Result<(), GpioError> {
-    (Output::ALL.iter()).fold(Ok(()), |result, output| {
-        let written = outputs.write(*output, false);
-        result.and(written)
-    })
+    // An array's map is not lazy: every output gets its write.
+    let written = Output::ALL.map(|output| outputs.write(output, false));
+    written.into_iter().collect()
 }
 
 /// Why pins cannot be used.
