@@ -68,11 +68,9 @@ pub struct Pins {
 /// # Errors
 /// The first failure.
 pub fn release(outputs: &mut dyn Outputs) -> Result<(), GpioError> {
-    let mut result = Ok(());
-    for output in Output::ALL {
-        result = result.and(outputs.write(output, false));
-    }
-    result
+    // An array's map is not lazy: every output gets its write.
+    let written = Output::ALL.map(|output| outputs.write(output, false));
+    written.into_iter().collect()
 }
 
 /// Why pins cannot be used.
