@@ -211,8 +211,12 @@ def serve() -> Daemon:
     seen("a person is enrolled", answer.get("success_num") == 1 or sys.exit(str(answer)))
     seen(f"and found: {found()}", list(found()) == ["eileen"])
     owner = ids("recocomp")
-    foreign = [path for path in DATA.rglob("*") if path.stat().st_uid != owner[0] or path.stat().st_mode & 0o077]
-    seen("all that it wrote is its own and nobody else can read it", not foreign or sys.exit(str(foreign)))
+    kept = list(DATA.rglob("*"))
+    foreign = [path for path in kept if path.stat().st_uid != owner[0]]
+    seen("all that it wrote is its own", not foreign or sys.exit(str(foreign)))
+    # The license is no secret, and `install` leaves it as its umask has it.
+    open_ = [path for path in kept if path.stat().st_mode & 0o077 and path.name != "recocomp.license"]
+    seen("nobody else may read what is enrolled", not open_ or sys.exit(str(open_)))
     return daemon
 
 
