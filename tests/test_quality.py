@@ -104,7 +104,7 @@ def test_good_pictures_pass_the_default_gates(daemon, collection, name):
 
 def ruined(name: str) -> str:
     """A face that is found, but so blurred that every gate refuses it."""
-    return base64_of(blurred(head_and_shoulders(name), 14))
+    return base64_of(blurred(head_and_shoulders(name), 4))
 
 
 def assert_names_a_shortfall(detail: str) -> None:
@@ -183,7 +183,7 @@ def pairs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quality")
     for name in faces.HEADS:
         (folder / f"{name}.jpg").write_bytes(faces.encoded(head_and_shoulders(name)))
-    (folder / "ruined.jpg").write_bytes(faces.encoded(blurred(head_and_shoulders(OBAMA), 14)))
+    (folder / "ruined.jpg").write_bytes(faces.encoded(blurred(head_and_shoulders(OBAMA), 4)))
     (folder / "curtains.jpg").write_bytes(faces.encoded(faces.without_face()))
     rows = ["obama.jpg,obama2.jpg,1", "obama.jpg,obama3.jpg,1", "obama2.jpg,obama3.jpg,1", "obama2.jpg,ruined.jpg,1"]
     rows += ["obama.jpg,biden.jpg,0", "obama2.jpg,astronaut.jpg,0", "biden.jpg,astronaut.jpg,0"]

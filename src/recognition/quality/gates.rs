@@ -17,22 +17,22 @@ impl Default for Gates {
     /// Limits that refuse fewer than one in 200 of the development pictures (`bench quality`).
     fn default() -> Self {
         let search = Quality {
-            sharpness: 7.0,
+            sharpness: 6.0,
             under_exposure_prevention: 20.0,
             over_exposure_prevention: 2.0,
             dynamic_range: 45.0,
-            inter_eye_distance: 6.0,
+            inter_eye_distance: 5.5,
             head_pose_yaw: 25.0,
             head_pose_pitch: 30.0,
             ..Quality::all(0.0)
         };
         Gates {
             enrolment: Quality {
-                sharpness: 14.0,
+                sharpness: 10.0,
                 under_exposure_prevention: 40.0,
                 over_exposure_prevention: 3.0,
-                dynamic_range: 60.0,
-                inter_eye_distance: 9.0,
+                dynamic_range: 55.0,
+                inter_eye_distance: 7.5,
                 head_pose_yaw: 40.0,
                 head_pose_pitch: 45.0,
                 ..search
