@@ -1,0 +1,74 @@
+//! What the configuration takes and refuses.
+
+use super::*;
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(Config::parse("").unwrap(), Config::default());
+}
+
+#[test]
+fn a_key_is_read() {
+    let config = Config::parse("[server]\nlisten = \"127.0.0.1:9\"\n[limits]\nqueue = 0").unwrap();
+    assert_eq!(config.server.listen.port(), 9);
+    assert_eq!(config.limits.queue, 0);
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest() {
+    for (text, meant) in [
+        ("[server]\nlisen = \"x\"", "server.listen"),
+        ("[sever]\nlisten = \"x\"", "server"),
+        ("listen = \"x\"", "server.listen"),
+        ("[limits]\nworkers = 2", "recognition.workers"),
+        ("[models]\nembeder = \"x\"", "models.embedder"),
+        ("[quality.search]\nsharpnes = 1", "quality.search.sharpness"),
+    ] {
+        let said = Config::parse(text).unwrap_err();
+        assert!(
+            said.contains(&format!("did you mean `{meant}`")),
+            "{text}: {said}"
+        );
+    }
+    assert!(
+        !Config::parse("zzzz = 1")
+            .unwrap_err()
+            .contains("did you mean")
+    );
+}
+
+#[test]
+fn wrong_values_name_the_key() {
+    for (text, key) in [
+        ("[limits]\nmax_batch = 0", "limits.max_batch"),
+        ("[server]\nheader_timeout_s = 0", "header_timeout_s"),
+        ("[recognition]\nworkers = 1000", "recognition.workers"),
+        (
+            "[recognition]\nmin_detection_score = 2.0",
+            "min_detection_score",
+        ),
+        ("[limits]\nqueue = -1", "queue"),
+        ("[liveness]\nthreshold = 1.5", "liveness.threshold"),
+        (
+            "[quality.search]\nsharpness = 101",
+            "quality.search.sharpness",
+        ),
+        ("[liveness]\nmode = \"strict\"", "mode"),
+        ("[server]\nlisten = \"somewhere\"", "listen"),
+    ] {
+        let said = Config::parse(text).unwrap_err();
+        assert!(said.contains(key), "{text}: {said}");
+    }
+}
+
+#[test]
+fn the_reference_describes_every_key() {
+    let reference = include_str!("../docs/ref/config.md");
+    for key in Config::known_keys() {
+        let name = key.rsplit('.').next().unwrap();
+        assert!(
+            reference.contains(&format!("`{name}`")) || reference.contains(&format!("[{name}]")),
+            "{key}"
+        );
+    }
+}
