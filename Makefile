@@ -132,7 +132,7 @@ test-package: ## the arm64 package in a Debian under qemu-user: install, upgrade
 .PHONY: test-release
 test-release: ## what only a release build can be asked (after dist or dist-trial)
 	@release=$$(cross/newest_dist.sh x86_64); python=$$(cross/venv.sh tests/requirements.txt); \
-	RECOCOMP_BIN="$$(realpath '$(binary)')" RECOCOMP_RELEASE_BIN="$$release" "$$python" -m pytest tests/test_license.py -k release
+	RECOCOMP_BIN="$$(realpath '$(binary)')" RECOCOMP_RELEASE_BIN="$$release" "$$python" -m pytest tests/release
 
 .PHONY: test-encrypted-data
 test-encrypted-data: build ## the encrypted data partition of the guide in a virtual machine (amd64; minutes; not part of test)
