@@ -20,7 +20,7 @@ def test_a_release_is_not_licensed_by_the_development_key(tmp_path):
     assert re.fullmatch("[0-9a-f]{64}", device) and device != fingerprint()
     (tmp_path / "recocomp.license").write_bytes(signed(text(device=device, issued="2026-11-22T00:00:00Z", expires="never")))
     shown = run("license", "show", "--data", tmp_path)
-    assert shown.returncode == 1 and shown.stdout.startswith("Invalid"), shown
+    assert shown.returncode == 1 and "Invalid" in shown.stdout, shown
     assert b"RECOCOMP_TEST_" not in Path(RELEASE).read_bytes()
 
 
