@@ -14,7 +14,10 @@ cd "$root"
 case $arch in
   x86_64) triple=x86_64-unknown-linux-gnu debian=amd64 ;;
   aarch64) triple=aarch64-unknown-linux-gnu debian=arm64 ;;
-  armv7) triple=armv7-unknown-linux-gnueabihf debian=armhf ;;
+  *)
+    printf "usage: deb.sh x86_64|aarch64 FOLDER [VERSION]\n" >&2
+    exit 2
+    ;;
 esac
 runner=()
 if [[ $arch != "$(uname -m)" ]]; then runner=("qemu-$arch-static"); fi

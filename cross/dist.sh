@@ -74,11 +74,11 @@ install -m 755 "$binary" "$folder/recocomp"
 # cargo-cyclonedx: the file lies beside the program and can name what is no crate, too; cargo-auditable, which puts the list of
 # crates into the program, knows nothing of TensorFlow Lite or the models.
 cyclonedx=$(cross/tool.sh cargo-cyclonedx "$cyclonedx_version")
-env -u RUSTC "$cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 --no-default-features --target "$triple" \
+env -u RUSTC "$cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --no-default-features --target "$triple" \
   --override-filename recocomp-sbom
 # Of the package that the linked libc.a comes from.
 libc=$("$compiler" -print-file-name=libc.a)
 GLIBC_VERSION=$(dpkg-query --show --showformat '${Version}' "$(dpkg --search "$(realpath "$libc")" "$libc" 2>/dev/null | head -n 1 | sed 's/: .*//')") \
-  python3 cross/sbom.py "$root" "$root/recocomp-sbom.json" "$folder/recocomp.cdx.json"
+  python3 cross/sbom.py "$root" "$arch" "$root/recocomp-sbom.json" "$folder/recocomp.cdx.json"
 rm -f "$root/recocomp-sbom.json"
 printf '%s: %s bytes, %s\n' "$folder/recocomp" "$bytes" "$kind"

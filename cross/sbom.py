@@ -1,4 +1,4 @@
-"""sbom.py ROOT CRATES OUTPUT: completes the bill of materials of the crates with what else is in the program: the sources of
+"""sbom.py ROOT ARCH CRATES OUTPUT: completes the bill of materials of the crates with what else is in the program: the sources of
 the C++ runtime, the C and C++ libraries of the compiler, the models. The result depends on no path and no clock."""
 
 import datetime
@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-root, crates, output = map(Path, sys.argv[1:4])
+root, arch, crates, output = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
 
 
 def component(name: str, version: str, kind: str = "library", **more) -> dict:
@@ -44,7 +44,7 @@ def runtime_sources() -> list[dict]:
     return found
 
 
-def compiler_libraries(arch: str) -> list[dict]:
+def compiler_libraries() -> list[dict]:
     """glibc and libstdc++ as the compiler that built the runtime has them; they are linked statically."""
     compiler = (root / ".runtime" / arch / "BUILT_FROM").read_text().split("\n\n")[1].splitlines()[0]
     return [
@@ -66,8 +66,7 @@ bom = json.loads(crates.read_text("utf-8").replace(str(root), "/recocomp"))
 bom.pop("serialNumber", None)
 moment = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.UTC)
 bom["metadata"]["timestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-arch = next(p["value"] for p in bom["metadata"]["properties"] if p["name"] == "cdx:rustc:sbom:target:triple").split("-")[0]
-others = runtime_sources() + compiler_libraries(arch) + models()
+others = runtime_sources() + compiler_libraries() + models()
 bom["components"] += others
 product = bom["metadata"]["component"]["bom-ref"]
 next(d for d in bom["dependencies"] if d["ref"] == product)["dependsOn"] += [other["bom-ref"] for other in others]
