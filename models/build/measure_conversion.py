@@ -9,7 +9,7 @@ import sources
 from calibration_set import FITTED_ROWS, pairs, pictures_of
 from interpreter import Model
 from letterbox import read_rgb
-from verification import FaceAligner, unit
+from verification import aligner_of, unit
 
 PICTURES = 200
 
@@ -23,7 +23,7 @@ def inputs(side: int, lfw: Path | None, models: Path, low: float) -> list[np.nda
     if side == 192:
         # The middle of an LFW picture is about the crop that the mesh is used on.
         return [centre(picture).astype(np.float32) / 255 for picture in pictures]
-    aligner = FaceAligner(models / "detector.tflite", models / "landmarks.tflite")
+    aligner = aligner_of(models)
     faces = [aligner(picture) for picture in pictures]
     return [(face.enrolment.astype(np.float32) - 127.5) / 128 for face in faces if face is not None]
 

@@ -8,10 +8,12 @@ from graph import Graph
 # The highest version that 2.14.1 accepts, of the operators that our models use and cross/ compiles in.
 KNOWN_VERSIONS = {
     "ADD": 5,
+    "AVERAGE_POOL_2D": 3,
     "CONV_2D": 7,
     "DEPTHWISE_CONV_2D": 7,
     "DEQUANTIZE": 5,
     "MAX_POOL_2D": 3,
+    "MUL": 7,
     "PAD": 4,
     "PRELU": 1,
     "QUANTIZE": 3,
