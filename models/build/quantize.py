@@ -83,7 +83,7 @@ def equalize(layers: list[Layer], chosen: set[int], images: np.ndarray) -> None:
                 reader.scale_inputs(scale)
 
 
-def quantize(layers: list[Layer], chosen: set[int], images: np.ndarray, picture: Range) -> dict[int, Quantized]:
+def quantize(layers: list[Layer], chosen: set[int], images: np.ndarray) -> dict[int, Quantized]:
     """Runs the f32 and the 8-bit network side by side, layer by layer, and corrects biases on the way.
 
     Where a layer reads another's 8-bit output as it is, it takes over that range.
@@ -95,10 +95,7 @@ def quantize(layers: list[Layer], chosen: set[int], images: np.ndarray, picture:
         if layer.index in chosen:
             source = results.get(layer.source)
             plain = source is not None and layers[layer.source].slope is None and layers[layer.source].added is None
-            if layer.source == PICTURE:
-                entry = picture
-            else:
-                entry = source.output if plain else _best_range(exact[layer.source].numpy())
+            entry = source.output if plain else _best_range(exact[layer.source].numpy())
             weights, steps = _round_weights(layer)
             restored = weights * (steps[:, None] if layer.depthwise else steps)
             got = _convolve(layer, entry.rounded(rough[layer.source]), restored)
