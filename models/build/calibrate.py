@@ -12,7 +12,7 @@ import embedder
 import sources
 from calibration_set import FITTED_ROWS
 from interpreter import Model
-from verification import FaceAligner, aligned_faces, cosines, enrolled, probes, rates
+from verification import aligned_faces, aligner_of, cosines, enrolled, probes, rates
 
 
 def fit(cosine: np.ndarray, same: np.ndarray) -> tuple[float, float]:
@@ -68,8 +68,7 @@ def main() -> None:
     parser.add_argument("--packages", type=Path, required=True, help="folder of the fetched packages")
     parser.add_argument("--lfw", type=Path, required=True)
     options = parser.parse_args()
-    aligner = FaceAligner(options.models / "detector.tflite", options.models / "landmarks.tflite")
-    faces = aligned_faces(options.lfw, aligner)
+    faces = aligned_faces(options.lfw, aligner_of(options.models))
     shipped = Model((options.models / "embedder.tflite").read_bytes())
     original = sources.fetch(sources.EMBEDDER, options.packages)
     variants = {"shipped": shipped, "fused f32": Model(embedder.fuse(original))}

@@ -1,9 +1,10 @@
-"""The pictures that set the detector's activation ranges.
+"""The pictures that set the activation ranges of the detector and of the embedder.
 
 From the LFW development pairs only those of rows 1-600 are taken, and of the WIDER pictures every second one, so that
 the rest stays unseen for the measurements. Each picture is seen at the two sizes of the product's two passes, and the
 LFW ones also cut down to the middle half, where the face fills the frame: without those the activations of such faces
-are clipped, and nine of ten are missed in the first pass.
+are clipped, and nine of ten are missed in the first pass. The embedder sees LFW faces alone, each as it is enrolled and,
+mirrored, as it is searched.
 """
 
 import csv
@@ -17,6 +18,7 @@ from letterbox import calibration_resize, letterbox, read_rgb
 FITTED_ROWS = 600
 LFW_PICTURES = 40
 WIDER_PICTURES = 13
+FACES = 64
 ZOOMS = (1.0, 0.5)
 
 
@@ -38,6 +40,16 @@ def wider_pictures(wider: Path) -> tuple[list[Path], list[Path]]:
 def calibration_paths(lfw: Path, wider: Path) -> list[Path]:
     faces = [lfw / path for path in pictures_of(pairs(lfw)[:FITTED_ROWS])]
     return spread(faces, LFW_PICTURES) + spread(wider_pictures(wider)[0], WIDER_PICTURES)
+
+
+def face_paths(lfw: Path) -> list[Path]:
+    return spread([lfw / path for path in pictures_of(pairs(lfw)[:FITTED_ROWS])], FACES)
+
+
+def calibration_faces(paths: list[Path], aligner) -> list[np.ndarray]:
+    """`aligner`: a FaceAligner."""
+    faces = [face for face in map(aligner, map(read_rgb, paths)) if face is not None]
+    return [face.enrolment for face in faces] + [face.probe[:, ::-1] for face in faces]
 
 
 def spread(paths: list[Path], count: int) -> list[Path]:

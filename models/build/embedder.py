@@ -1,4 +1,4 @@
-"""embedder.tflite: MobileFaceNet for one picture, with its PReLUs restored and its weights stored as f16."""
+"""MobileFaceNet for one picture, with its PReLUs restored: in f32, and with its weights stored as f16."""
 
 import numpy as np
 

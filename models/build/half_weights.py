@@ -1,4 +1,4 @@
-"""Stores convolution filters as f16.
+"""Stores f32 convolution filters as f16; 8-bit ones stay.
 
 The standard form is used: an f16 constant behind a DEQUANTIZE operator, which XNNPACK folds when it packs the
 weights, so that the arithmetic stays f32 and only the file shrinks. Biases and PReLU slopes stay f32; they are few.
@@ -17,6 +17,8 @@ def store_filters_as_half(graph: Graph) -> None:
         filter_ = int(operator.inputs[1])
         if filter_ not in replaced:
             value = graph.constant(filter_)
+            if value.dtype == np.int8:
+                continue
             if value.dtype != np.float32:
                 raise ValueError(f"tensor {filter_} is {value.dtype}, f32 was expected")
             half = value.astype(np.float16)

@@ -11,15 +11,16 @@ import embedder
 import landmarks
 import liveness
 import sources
-from calibration_set import calibration_paths, calibration_squares, digest
+from calibration_set import calibration_faces, calibration_paths, calibration_squares, digest, face_paths
 from runtime_operators import require_known
+from verification import FaceAligner
 
 MODELS = Path(__file__).resolve().parent.parent
 TABLE = MODELS / "models.toml"
 
 
 def make_detector(packages: Path, lfw: Path, wider: Path) -> bytes:
-    # Imported here because loading TensorFlow takes seconds and only the detector needs it.
+    # Imported here because loading TensorFlow takes seconds and only quantization needs it.
     import detector
 
     paths = calibration_paths(lfw, wider)
@@ -28,30 +29,41 @@ def make_detector(packages: Path, lfw: Path, wider: Path) -> bytes:
     return detector.build(sources.fetch(sources.DETECTOR, packages), squares)
 
 
+def make_embedder(packages: Path, lfw: Path, aligner: FaceAligner) -> bytes:
+    import embedder_int8
+
+    paths = face_paths(lfw)
+    faces = calibration_faces(paths, aligner)
+    print(f"calibration: {len(faces)} faces of {len(paths)} pictures, SHA-256 {digest(paths)}", flush=True)
+    return embedder_int8.build(sources.fetch(sources.EMBEDDER, packages), faces)
+
+
 def make_all(options) -> dict[str, bytes]:
     original = sources.fetch(sources.EMBEDDER, options.packages)
     made = {
         "landmarks.tflite": landmarks.build(sources.fetch(sources.LANDMARKS, options.packages)),
-        "embedder.tflite": embedder.build(original),
+        "mobilefacenet-f16.tflite": embedder.build(original),
         "mobilefacenet-f32.tflite": embedder.fuse(original),
         "liveness.tflite": liveness.build(sources.fetch(sources.LIVENESS, options.packages)),
     }
     if options.lfw and options.wider:
         made["detector.tflite"] = make_detector(options.packages, options.lfw, options.wider)
+        aligner = FaceAligner(made["detector.tflite"], made["landmarks.tflite"])
+        made["embedder.tflite"] = make_embedder(options.packages, options.lfw, aligner)
     else:
-        print("detector.tflite: left out, its calibration needs --lfw and --wider")
+        print("detector.tflite and embedder.tflite: left out, their calibration needs --lfw and --wider")
     return made
 
 
 def install(made: dict[str, bytes], out: Path, entries: list[dict]) -> None:
-    """Puts the files that ship beside models.toml and their checksums into it."""
+    """Puts the files that lie beside models.toml there, and all checksums into it."""
     text = TABLE.read_text()
     for entry in entries:
         if entry["file"] not in made:
             continue
         checksum = hashlib.sha256(made[entry["file"]]).hexdigest()
         text = text.replace(f'sha256 = "{entry["sha256"]}"', f'sha256 = "{checksum}"')
-        if entry["default"]:
+        if (MODELS / entry["file"]).exists():
             shutil.copyfile(out / entry["file"], MODELS / entry["file"])
     TABLE.write_text(text)
 

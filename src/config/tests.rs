@@ -63,7 +63,7 @@ fn wrong_values_name_the_key() {
 
 #[test]
 fn the_reference_describes_every_key() {
-    let reference = include_str!("../docs/ref/config.md");
+    let reference = include_str!("../../docs/ref/config.md");
     for key in Config::known_keys() {
         let name = key.rsplit('.').next().unwrap();
         assert!(
