@@ -16,5 +16,5 @@ def test_every_node_of_every_network_runs_in_xnnpack():
     done = run("bench", "pipeline", "--image", image, "--runs", 1, "--json", env=environment)
     assert done.returncode == 0, done.stderr
     reports = [(int(taken), int(all_nodes)) for taken, all_nodes in NODES.findall(done.stderr + done.stdout)]
-    assert len(reports) == 3, done.stderr
+    assert len(reports) == 4, done.stderr
     assert all(taken == all_nodes > 100 for taken, all_nodes in reports), reports
