@@ -133,6 +133,14 @@ test-release: ## what only a release build can be asked (after dist or dist-tria
 	@release=$$(cross/newest_dist.sh x86_64); python=$$(cross/venv.sh tests/requirements.txt); \
 	RECOCOMP_BIN="$$(realpath '$(binary)')" RECOCOMP_RELEASE_BIN="$$release" "$$python" -m pytest tests/release
 
+.PHONY: test-dist
+test-dist: ## releases and packages with a throw-away vendor key, and everything that can be asked of them (half an hour)
+	@cross/lib/in_steps.sh \
+	  'releases and packages' '$(MAKE) dist-trial' \
+	  'what only a release can be asked' '$(MAKE) test-release' \
+	  'the life of the package' '$(MAKE) test-package' \
+	  'the same bytes once more' '$(MAKE) dist-check'
+
 .PHONY: test-encrypted-data
 test-encrypted-data: build ## the encrypted data partition of the guide in a virtual machine (amd64; minutes; not part of test)
 	@RECOCOMP_BIN="$$(realpath '$(binary)')" tests/encrypted_data/run.sh
