@@ -69,9 +69,9 @@ def main() -> None:
     parser.add_argument("--lfw", type=Path, required=True)
     options = parser.parse_args()
     faces = aligned_faces(options.lfw, aligner_of(options.models))
-    shipped = Model((options.models / "embedder.tflite").read_bytes())
+    in_8_bits = Model((options.models / "mobilefacenet-int8.tflite").read_bytes())
     original = sources.fetch(sources.EMBEDDER, options.packages)
-    variants = {"shipped": shipped, "fused f32": Model(embedder.fuse(original))}
+    variants = {"int8": in_8_bits, "fused f32": Model(embedder.fuse(original))}
     fitted, held_out = slice(None, FITTED_ROWS), slice(FITTED_ROWS, None)
     measured = {}
     print(f"LFW development rows {FITTED_ROWS + 1} and later")
@@ -81,7 +81,7 @@ def main() -> None:
             cosine, same = cosines(options.lfw, kept, other)
             values = ", ".join(f"{key} {value:.4f}" for key, value in rates(cosine[held_out], same[held_out]).items())
             print(f"  {name:9s} {use:7s} {len(same[held_out])} pairs: {values}", flush=True)
-            if model is shipped:
+            if model is in_8_bits:
                 measured[use] = cosine
     cosine = measured["compare"]
     slope, offset = fit(cosine[fitted], same[fitted])

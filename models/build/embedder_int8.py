@@ -1,4 +1,4 @@
-"""embedder.tflite: MobileFaceNet with 8-bit convolutions; see models/embedder.md.
+"""mobilefacenet-int8.tflite: MobileFaceNet with 8-bit convolutions; see models/embedder.md.
 
 In 8 bits: 1x1 convolutions, 92 % of all multiplications. In f32: PReLUs, for which XNNPACK has no 8-bit kernel;
 additions, which would round the residual stream once more in every block; the depthwise convolutions, where 8 bits cost

@@ -49,9 +49,9 @@ def make_all(options) -> dict[str, bytes]:
     if options.lfw and options.wider:
         made["detector.tflite"] = make_detector(options.packages, options.lfw, options.wider)
         aligner = FaceAligner(made["detector.tflite"], made["landmarks.tflite"])
-        made["embedder.tflite"] = make_embedder(options.packages, options.lfw, aligner)
+        made["mobilefacenet-int8.tflite"] = make_embedder(options.packages, options.lfw, aligner)
     else:
-        print("detector.tflite and embedder.tflite: left out, their calibration needs --lfw and --wider")
+        print("detector.tflite and mobilefacenet-int8.tflite: left out, their calibration needs --lfw and --wider")
     return made
 
 

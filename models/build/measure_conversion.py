@@ -45,7 +45,7 @@ def main() -> None:
     published = Model(sources.fetch(sources.EMBEDDER, options.packages))
     fused = Model((options.models / "mobilefacenet-f32.tflite").read_bytes())
     half = Model((options.models / "mobilefacenet-f16.tflite").read_bytes())
-    shipped = Model((options.models / "embedder.tflite").read_bytes()) if options.lfw else None
+    shipped = Model((options.models / "mobilefacenet-int8.tflite").read_bytes()) if options.lfw else None
     difference, cosine, shipped_cosines = 0.0, 1.0, []
     for image in inputs(112, options.lfw, options.models, -1):
         reference = published(image)[0][0]

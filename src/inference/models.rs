@@ -24,7 +24,7 @@ macro_rules! embedded {
 }
 embedded!(DETECTOR, "detector.tflite");
 embedded!(LANDMARKS, "landmarks.tflite");
-embedded!(EMBEDDER, "embedder.tflite");
+embedded!(EMBEDDER, "mobilefacenet-f16.tflite");
 embedded!(LIVENESS, "liveness.tflite");
 
 /// What a network is for.
