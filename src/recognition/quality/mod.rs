@@ -60,7 +60,7 @@ macro_rules! components {
 }
 
 components! {
-    /// All of it in one number, see [`unified`].
+    /// All of it in one number, see `docs/design/quality.md`.
     unified_quality_score,
     /// Fine detail at the size that is recognised.
     sharpness,
