@@ -22,9 +22,14 @@ const QUARANTINE: &str = "quarantine";
 
 /// Stands in the quarantine if some of it may be of people who left. It holds the time at which it was put there.
 const ERASE_MARK: &str = "ERASE";
+/// The mark while it is written.
+const STAGED_MARK: &str = ".tmp-ERASE";
 
 /// For so long an operator finds what is marked. The keeper looks every hour, so all is erased within 24 hours.
 const MARKED_STAYS: Duration = Duration::from_secs(22 * 3600);
+
+/// A mark that is further in the future was made by a clock that has been set back since: its age cannot be known.
+const CLOCK_STEPS: Duration = Duration::from_secs(3600);
 
 /// Creates `path` and what is missing above it, and takes everyone else's rights on `path` away.
 pub(super) fn create_private_directories(path: &Path) -> Result<(), GalleryError> {
@@ -82,6 +87,11 @@ pub(super) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+/// Whether an entry of the quarantine only says when to erase it.
+fn is_mark(name: &str) -> bool {
+    name == ERASE_MARK || name == STAGED_MARK
 }
 
 /// One collection's directory: everything that its files have in common.
@@ -145,38 +155,57 @@ impl Home {
         self.storage
             .entries(&self.path(QUARANTINE))
             .map_or(0, |entries| {
-                entries.iter().filter(|e| e.name != ERASE_MARK).count()
+                entries.iter().filter(|e| !is_mark(&e.name)).count()
             })
     }
 
-    /// Lets the quarantine be erased when an operator has had the time to look at it. The first mark counts: what was set aside
-    /// later goes with it.
+    /// Lets what is in quarantine be erased when an operator has had the time to look at it. The first mark counts: what was set
+    /// aside later goes with it.
     pub fn mark_quarantine(&self) -> Result<(), GalleryError> {
-        if self.quarantined() == 0 || self.quarantine_mark().is_some() {
+        let path = self.quarantine_path();
+        match self.storage.entries(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).while_doing("looking into the quarantine", &path),
+            Ok(entries) if entries.iter().all(|entry| is_mark(&entry.name)) => Ok(()),
+            Ok(_) => self.mark_quarantine_to_come(),
+        }
+    }
+
+    /// The same for what will be set aside next.
+    pub fn mark_quarantine_to_come(&self) -> Result<(), GalleryError> {
+        if self.quarantine_mark().is_some() {
             return Ok(());
         }
-        self.quarantine(ERASE_MARK, &now().to_le_bytes()).map(drop)
+        // In one piece: a mark without its time would count as an old one.
+        let staged = self.quarantine(STAGED_MARK, &now().to_le_bytes())?;
+        let path = self.quarantine_path();
+        rename_durably(&*self.storage, &path, &staged, &path.join(ERASE_MARK))
     }
 
     /// Whether the time of a marked quarantine is over. A clock that was set back does not keep it.
     pub fn quarantine_is_due(&self) -> bool {
         self.quarantine_mark().is_some_and(|marked| {
-            let stays = MARKED_STAYS.as_millis() as u64;
-            now().abs_diff(marked) >= stays
+            let [stays, steps] = [MARKED_STAYS, CLOCK_STEPS].map(|time| time.as_millis() as u64);
+            let now = now();
+            now >= marked.saturating_add(stays) || now.saturating_add(steps) < marked
         })
     }
 
-    /// When the quarantine was marked, milliseconds since 1970 UTC. A mark that cannot be read is as old as can be.
+    /// When the quarantine was marked, milliseconds since 1970 UTC. A mark without a time, of an earlier release, is as old as can
+    /// be; one that the medium does not read is new, so that nothing goes unseen.
     fn quarantine_mark(&self) -> Option<u64> {
         let path = self.quarantine_path().join(ERASE_MARK);
         match self.storage.open(&path, Access::Read) {
             Ok(mark) => {
                 let mut bytes = [0; size_of::<u64>()];
-                let time = mark.read_exact_at(&mut bytes, 0);
-                Some(time.map_or(0, |()| u64::from_le_bytes(bytes)))
+                match mark.read_exact_at(&mut bytes, 0) {
+                    Ok(()) => Some(u64::from_le_bytes(bytes)),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(0),
+                    Err(_) => Some(now()),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(_) => Some(0),
+            Err(_) => Some(now()),
         }
     }
 
@@ -208,16 +237,25 @@ impl Home {
         Ok(to)
     }
 
-    /// Erases what was set aside as unreadable, durably.
+    /// Erases what was set aside as unreadable, durably, its mark last: what a failure leaves is still marked.
     pub fn remove_quarantine(&self) -> Result<(), GalleryError> {
+        const DOING: &str = "erasing the quarantine";
         let path = self.quarantine_path();
-        match self.storage.remove_directory(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => {
-                result.while_doing("erasing the quarantine", &path)?;
-                self.sync()
-            }
+        let entries = match self.storage.entries(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => result.while_doing(DOING, &path)?,
+        };
+        for entry in entries.iter().filter(|entry| entry.name != ERASE_MARK) {
+            let path = path.join(&entry.name);
+            let removed = match entry.is_directory {
+                true => self.storage.remove_directory(&path),
+                false => self.storage.remove_file(&path),
+            };
+            absent_is_fine(removed).while_doing(DOING, &path)?;
         }
+        sync_directory(&*self.storage, &path)?;
+        absent_is_fine(self.storage.remove_directory(&path)).while_doing(DOING, &path)?;
+        self.sync()
     }
 
     fn open_quarantine(&self) -> Result<PathBuf, GalleryError> {

@@ -92,6 +92,8 @@ impl Collection {
         }
         self.metrics.damage_found(faults.len());
         if self.has_older_restart(number)? {
+            // What was left to be erased is what is served from now on.
+            self.write().leftovers = None;
             let copy = self.home.quarantine_file(&name)?;
             let what =
                 format!("{name} is damaged; the generation before and its journals are served");

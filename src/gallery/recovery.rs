@@ -70,6 +70,11 @@ pub(super) fn recover(home: &Home, mut warnings: Vec<Warning>) -> Result<Recover
     }
     let rewrite = reading.is_damaged();
     let read_only = set_aside(home, &reading, &mut warnings)
+        // Damaged records may be of people whose removal is told by a later, whole one.
+        .and_then(|()| match reading.journals.iter().any(|j| j.takes_away) {
+            true if rewrite => home.mark_quarantine(),
+            _ => Ok(()),
+        })
         .err()
         .map(|error| format!("damage could not be put right: {error}"));
     let mut leftovers = None;

@@ -23,6 +23,8 @@ pub(super) struct Replay {
     pub updated: Option<u64>,
     /// Feature rows in the file, the dead ones included.
     pub rows: u64,
+    /// Somebody left, or features were replaced.
+    pub takes_away: bool,
     pub next_sequence: u32,
     /// Where the last record ends, in bytes. What follows, up to [`Replay::file_length`], is torn: never acknowledged.
     pub good_length: u64,
@@ -177,6 +179,7 @@ pub(super) fn replay(
         identity: None,
         updated: None,
         rows: 0,
+        takes_away: false,
         next_sequence: 0,
         good_length: FILE_HEADER_BYTES as u64,
         file_length: opened.file_length,
@@ -200,6 +203,7 @@ pub(super) fn replay(
                 .map_err(|_| damaged(&path, "the generation that it goes on from is damaged"))?;
             people.apply(&operation);
             replay.updated = Some(operation.at());
+            replay.takes_away |= !matches!(operation, Operation::Insert { .. });
         }
         replay.accept(at, end, sequence, operation.rows());
     }

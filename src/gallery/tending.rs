@@ -284,7 +284,15 @@ impl Collection {
         }
         if frozen.erases {
             // Before there is nothing else left to do: a power cut from here on must not leave it for good.
-            self.home.mark_quarantine()?;
+            let marked = match frozen.fresh_damage {
+                // The damaged generation follows, with the rows of those who left.
+                true => self.home.mark_quarantine_to_come(),
+                false => self.home.mark_quarantine(),
+            };
+            if let Err(error) = marked {
+                let _ = self.home.remove(&staged);
+                return Err(error);
+            }
         }
         self.home.publish(&staged, &name)?;
         self.metrics.compacted();

@@ -146,6 +146,29 @@ fn what_is_set_aside_at_a_start_is_there_for_a_day() {
     assert_eq!(contents(&gallery, "c").len(), 2);
 }
 
+/// The damaged record was of somebody who left since: a later record says so.
+#[test]
+fn damaged_records_of_who_left_are_marked() {
+    for somebody_left in [false, true] {
+        let (directory, gallery) = enrolled();
+        if somebody_left {
+            let batch = items(&[("anna-lang-genug", 4)]);
+            gallery.update("c", batch).unwrap();
+        }
+        drop(gallery);
+        let journal = journal_path(directory.path());
+        let mut bytes = fs::read(&journal).unwrap();
+        let needle = stored_bytes(2);
+        let place = bytes.windows(needle.len()).position(|w| w == needle);
+        bytes[place.unwrap() + 7] ^= 1;
+        fs::write(&journal, bytes).unwrap();
+        let gallery = open(directory.path());
+        let copy = gallery.warnings()[0].quarantined.clone().unwrap();
+        assert_eq!(copy.with_file_name("ERASE").exists(), somebody_left);
+        assert!(!copy.with_file_name(".tmp-ERASE").exists());
+    }
+}
+
 /// Of an earlier release: it knew no time.
 #[test]
 fn a_mark_without_a_time_is_an_old_one() {

@@ -42,6 +42,32 @@ fn an_older_generation_without_its_journals_is_not_fallen_back_to() {
     assert_eq!(contents(&open(directory.path()), "c"), left);
 }
 
+/// The damaged generation holds the rows of those who left: it must not stay in quarantine for good.
+#[test]
+fn a_generation_that_goes_to_quarantine_with_old_rows_is_marked() {
+    for somebody_left in [false, true] {
+        let sample = large();
+        let directory = sample.on_disk(sample.bytes.clone());
+        let gallery = open(directory.path());
+        if somebody_left {
+            let batch = items(&[(&person(5), 9000)]);
+            gallery.update("c", batch).unwrap();
+        }
+        let second_header = sample.bytes.len() - 128;
+        flip_on_disk(directory.path(), &sample, &[0, second_header]);
+        assert_eq!(gallery.scrub(), 1);
+        let quarantine = directory
+            .path()
+            .join(&sample.name)
+            .with_file_name("quarantine");
+        assert!(quarantine.join("gen-2.rkyv").exists());
+        assert_eq!(quarantine.join("ERASE").exists(), somebody_left);
+        gallery.erase_removed().unwrap();
+        assert!(quarantine.join("gen-2.rkyv").exists());
+        assert_eq!(contents(&gallery, "c").len(), 6000);
+    }
+}
+
 /// Until the new generation is there, the damaged one is the only copy: a full disk must not cost it.
 #[test]
 fn a_generation_without_its_frame_stays_until_a_new_one_is_written() {
