@@ -262,8 +262,9 @@ impl Config {
             return Err("`recognition.min_detection_score` must be 0.05 to 0.99".into());
         }
         self.quality.check()?;
-        if (self.liveness.threshold).is_some_and(|t| !(0.0..=1.0).contains(&t)) {
-            return Err("`liveness.threshold` must be 0 to 1".into());
+        // At 0 everything would be live.
+        if (self.liveness.threshold).is_some_and(|t| !(0.001..=1.0).contains(&t)) {
+            return Err("`liveness.threshold` must be 0.001 to 1".into());
         }
         self.door.check()
     }

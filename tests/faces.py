@@ -179,3 +179,8 @@ def scenery() -> str:
 
 
 NOT_A_PICTURE = base64.b64encode(b"this is no picture, only words").decode("ascii")
+
+
+def ruined(name: str) -> str:
+    """A face that is found, but so blurred that every gate refuses it."""
+    return base64_of(blurred(head_and_shoulders(name), 4))

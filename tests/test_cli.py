@@ -1,5 +1,6 @@
 """The command line: version, enroll, bench."""
 
+import base64
 import json
 import re
 import resource
@@ -9,7 +10,7 @@ from PIL import Image
 
 import faces
 from daemon import run
-from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, encoded, portrait
+from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, encoded, portrait, ruined
 
 
 def test_version():
@@ -138,6 +139,7 @@ def test_enroll_goes_on_after_a_file_that_cannot_be_read(album, start_daemon, tm
 def test_enroll_reports_each_refused_picture_with_the_reason(album, start_daemon, tmp_path, through_daemon):
     """The others are enrolled; the exit code says that not everything was."""
     (album / "curtains.jpg").write_bytes(encoded(faces.without_face()))
+    (album / "blurred.jpg").write_bytes(base64.b64decode(ruined(BIDEN)))
     (album / "obama" / "notes.txt").write_text("not a picture")
     (album / "obama" / "cut.jpg").write_bytes(faces.file_bytes(OBAMA)[:300])
     (album / "eileen").mkdir()
@@ -149,10 +151,11 @@ def test_enroll_reports_each_refused_picture_with_the_reason(album, start_daemon
     ended = run("enroll", album, "--collection", "staff", *where)
     assert ended.returncode == 2, (ended.stdout, ended.stderr)
     refused = [line for line in ended.stdout.splitlines() if line.startswith("refused: ")]
-    assert len(refused) == 4, ended.stdout
-    for name in ("curtains.jpg", "notes.txt", "cut.jpg"):
+    assert len(refused) == 5, ended.stdout
+    for name in ("curtains.jpg", "notes.txt", "cut.jpg", "blurred.jpg"):
         line = next(line for line in refused if name in line)
         assert len(line.split(name, 1)[1].strip(": ")) > 5, f"a reason is given: {line}"
+    assert "sharpness" in next(line for line in refused if "blurred.jpg" in line)
     assert sum("eileen" in line for line in refused) == 1, "the sixth picture of a person"
     daemon = daemon or start_daemon(data=data)
     assert daemon.features("staff") == 8

@@ -10,7 +10,7 @@ from PIL import Image
 import faces
 from contract import assert_batch, assert_error
 from daemon import run
-from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, base64_of, blurred, brightness, head_and_shoulders, portrait
+from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, base64_of, blurred, brightness, head_and_shoulders, portrait, ruined
 
 COMPONENTS = {
     "unified_quality_score",
@@ -100,11 +100,6 @@ def test_good_pictures_pass_the_default_gates(daemon, collection, name):
     """Enrolment, search and comparison."""
     assert daemon.insert(collection, ("someone", portrait(name)))["success_num"] == 1
     assert daemon.search(collection, portrait(name))["someone"] > 0.99
-
-
-def ruined(name: str) -> str:
-    """A face that is found, but so blurred that every gate refuses it."""
-    return base64_of(blurred(head_and_shoulders(name), 4))
 
 
 def assert_names_a_shortfall(detail: str) -> None:

@@ -282,7 +282,7 @@ impl Destination {
         match outcome {
             Ok(()) => Ok(Ok(())),
             Err(e) => match e.code {
-                Code::NoFace | Code::InvalidImage | Code::TargetQuota => {
+                Code::NoFace | Code::InvalidImage | Code::LowQuality | Code::TargetQuota => {
                     Ok(Err(e.detail.unwrap_or_else(|| e.code.message().to_owned())))
                 }
                 _ => Err(e.into()),
@@ -365,6 +365,7 @@ impl Client {
             let known = [
                 Code::CollectionExists,
                 Code::NoFace,
+                Code::LowQuality,
                 Code::InvalidImage,
                 Code::TargetQuota,
             ];
