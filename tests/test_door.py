@@ -6,6 +6,7 @@ The pins' timeline of every test is printed (`pytest -s`).
 import datetime
 import json
 import os
+import socket
 import subprocess
 
 import pytest
@@ -313,14 +314,19 @@ def test_the_exit_button_works_without_a_license(start_door):
     assert event["by"] == "button" and "person" not in event
 
 
-def test_the_exit_button_works_while_the_gallery_does_not(tmp_path):
-    """The engine cannot start; until the daemon ends and is started anew, one can leave."""
+@pytest.mark.parametrize("missing", ["gallery", "port", "token"])
+def test_the_exit_button_works_while_the_daemon_cannot(tmp_path, missing):
+    """The daemon cannot start; until it ends and is started anew, one can leave."""
     data = tmp_path / "data"
     data.mkdir()
-    (data / "gallery").write_text("this is no folder")
+    taken = socket.create_server(("127.0.0.1", 0))
+    if missing == "gallery":
+        (data / "gallery").write_text("this is no folder")
     path = tmp_path / "recocomp.toml"
-    path.write_text(config())
+    path.write_text(config(f'token_file = "{tmp_path}/nothing"\n' if missing == "token" else ""))
     daemon = Daemon(tmp_path / "d", data=data)
+    if missing == "port":
+        daemon.arguments[daemon.arguments.index("--listen") + 1] = "127.0.0.1:%d" % taken.getsockname()[1]
     daemon.arguments += ["--config", str(path)]
     process = subprocess.Popen([*binary(), *daemon.arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     board = Board(data)
@@ -333,8 +339,10 @@ def test_the_exit_button_works_while_the_gallery_does_not(tmp_path):
     finally:
         process.terminate()
         _, log = process.communicate(timeout=SECONDS)
+        taken.close()
     assert process.returncode != 0 and "exit button" in log
-    board.show("without a gallery")
+    assert {"gallery": "gallery", "port": "cannot listen", "token": "door.token_file"}[missing] in log
+    board.show(f"without {missing}")
 
 
 def test_a_door_held_open_is_an_alarm_until_it_closes(start_door):
@@ -491,7 +499,6 @@ def test_door_test_switches_every_output_once(tmp_path):
         (config('clients = ["everyone"]\n'), "door.clients"),
         (config("target_fpir = 1.5\n"), "door.target_fpir"),
         (config('liveness = "maybe"\n'), "liveness"),
-        (config('token_file = "/nowhere/token"\n'), "door.token_file"),
         (config('board = "generic"\n'), "label-of-your-gpiochip"),
         (config("pulse = 5\n"), "door.pulse_ms"),
     ],

@@ -84,29 +84,20 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
     // Before anything slow, so that a SIGTERM during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listener = listen(config.server.listen).await?;
-    let address = listener.local_addr()?;
-    service::starting("opening the gallery, preparing the networks");
-    let access = match &door.0 {
-        Some(door) => Some(Access::new(&config.door, door.clone())?),
-        None => None,
-    };
-    let mut engine = match Engine::start(config.engine_options(), license) {
-        Ok(engine) => engine,
-        Err(e) if access.is_some() => {
+    let (listener, engine) = match prepare(config, license, door).await {
+        Ok(prepared) => prepared,
+        Err(e) if door.0.is_some() => {
             tracing::error!("{e}; until the next attempt the exit button goes on working");
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
                 () = tokio::time::sleep(BUTTON_ONLY) => {}
             }
-            return Err(e.into());
+            return Err(e);
         }
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(e),
     };
-    if let Some(access) = access {
-        engine.attach_door(access);
-    }
+    let address = listener.local_addr()?;
     let engine = Arc::new(engine);
     for warning in engine.gallery_warnings() {
         tracing::warn!("gallery: {warning}");
@@ -166,6 +157,25 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
     drop((watchdog, address_file));
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Everything that an exit button can do without.
+async fn prepare(
+    config: &Config,
+    license: License,
+    door: &OpenDoor,
+) -> Result<(TcpListener, Engine), Failure> {
+    let listener = listen(config.server.listen).await?;
+    service::starting("opening the gallery, preparing the networks");
+    let access = match &door.0 {
+        Some(door) => Some(Access::new(&config.door, door.clone())?),
+        None => None,
+    };
+    let mut engine = Engine::start(config.engine_options(), license)?;
+    if let Some(access) = access {
+        engine.attach_door(access);
+    }
+    Ok((listener, engine))
 }
 
 /// The door, released at the end whoever else still refers to it.
