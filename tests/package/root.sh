@@ -43,9 +43,13 @@ if [[ ! -e $tree.complete ]]; then
   log=$cache/log
   use_apt_proxy
   mirror=$(debian_mirrors debian | head -n 1)
+  if [[ -z $mirror ]]; then
+    printf "apt's configuration names no mirror of Debian to make it from\n" >&2
+    exit 1
+  fi
   if ! {
     debootstrap --foreign --arch=arm64 --variant=minbase --include=systemd,init-system-helpers "$suite" "$tree" \
-      "${mirror:-http://deb.debian.org/debian}" && "$here/enter.sh" "$here/root.sh" --second-stage
+      "$mirror" && "$here/enter.sh" "$here/root.sh" --second-stage
   } >"$log" 2>&1 || [[ -e $tree/debootstrap ]]; then
     tail -n 20 "$log" >&2
     printf 'debootstrap failed, its log is %s\n' "$log" >&2
