@@ -13,6 +13,7 @@ mod pairs;
 mod parallel;
 mod pipeline;
 mod quality;
+mod recall;
 mod search;
 mod start;
 mod synthetic;
