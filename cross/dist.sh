@@ -56,7 +56,10 @@ for pair in "$root=/recocomp" "$target=/target" "$cargo_home=/cargo" "$("$RUSTC"
 done
 CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0 cargo build --locked --profile dist --no-default-features --bin recocomp \
   --target "$triple" --config "target.$triple.rustflags=[$flags]"
-binary=$target/$triple/dist/recocomp
+built=$target/$triple/dist/recocomp
+binary=$built.stripped
+# Not every rustc strips what it links for another processor, whatever the profile says.
+"${compiler%gcc}strip" --strip-all -o "$binary" "$built"
 
 # --- what was asked for
 kind=$(file -b "$binary")
