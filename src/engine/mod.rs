@@ -122,6 +122,7 @@ impl Engine {
         let score = models.score;
         let impostors = decision::Impostors::of(&models.embedder.entry);
         let recognizer = options.recognizer;
+        let files = models.clone();
         let recognizers = Pool::start::<StartError, _>(
             options.workers,
             options.workers + options.queue,
@@ -131,6 +132,7 @@ impl Engine {
                 Ok(recognizer)
             },
         )?;
+        files.release_files();
         Ok(Engine {
             recognizers,
             gallery,

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tflitec::model::Model;
 
 use super::InferenceError;
+use super::memory::release_pages;
 
 /// The table of every model that this version knows, with the constants that belong to each file.
 const TABLE: &str = include_str!("../../models/models.toml");
@@ -24,7 +25,7 @@ macro_rules! embedded {
 }
 embedded!(DETECTOR, "detector.tflite");
 embedded!(LANDMARKS, "landmarks.tflite");
-embedded!(EMBEDDER, "mobilefacenet-f16.tflite");
+embedded!(EMBEDDER, "mobilefacenet-int8.tflite");
 embedded!(LIVENESS, "liveness.tflite");
 
 /// What a network is for.
@@ -175,6 +176,8 @@ pub struct ModelPaths {
 pub struct LoadedModel {
     pub entry: ModelEntry,
     pub(super) model: &'static Model<'static>,
+    /// The file, if it is part of the program.
+    embedded: Option<&'static [u8]>,
 }
 
 /// The four models of the pipeline.
@@ -229,6 +232,21 @@ impl ModelSet {
             liveness,
         })
     }
+
+    /// Takes the model files that are part of the program out of memory. To be called once the networks are made: these have copies
+    /// of the weights, in the order that the processor wants them, and hardly look at the files again.
+    pub fn release_files(&self) {
+        for model in [
+            &self.detector,
+            &self.landmarks,
+            &self.embedder,
+            &self.liveness,
+        ] {
+            if let Some(bytes) = model.embedded {
+                release_pages(bytes);
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -247,14 +265,16 @@ fn load(
     role: Role,
     path: Option<&Path>,
 ) -> Result<LoadedModel, InferenceError> {
+    let mut inside = None;
     let (bytes, shown): (&'static [u8], PathBuf) = match path {
         None => {
-            let embedded = match role {
+            let embedded: &'static [u8] = match role {
                 Role::Detector => &DETECTOR.0,
                 Role::Landmarks => &LANDMARKS.0,
                 Role::Embedder => &EMBEDDER.0,
                 Role::Liveness => &LIVENESS.0,
             };
+            inside = Some(embedded);
             (embedded, PathBuf::from("inside the binary"))
         }
         Some(path) => {
@@ -291,6 +311,7 @@ fn load(
     Ok(LoadedModel {
         entry: entry.clone(),
         model: Box::leak(Box::new(model)),
+        embedded: inside,
     })
 }
 

@@ -1,12 +1,15 @@
 //! One network on one thread: TensorFlow Lite's interpreter with its XNNPACK delegate.
 
+use std::marker::PhantomData;
+
 use tflitec::interpreter::{Interpreter, Options};
 use tflitec::tensor::DataType;
 
 use super::models::InputType;
 use super::{InferenceError, InputSpec, LoadedModel, Role};
 
-/// An interpreter with its tensors allocated. Not shared between threads: each worker has its own.
+/// An interpreter with its tensors allocated. It stays on the thread it was made on, because the networks of a thread share the
+/// memory for what lies between their layers (`cross/tflite/workspace.cc`).
 pub struct Network {
     interpreter: Interpreter<'static>,
     role: Role,
@@ -16,6 +19,8 @@ pub struct Network {
     quantized: Vec<i8>,
     /// Index of each output tensor, by name.
     outputs: Vec<(String, usize)>,
+    /// Makes it neither `Send` nor `Sync`, though tflitec's interpreter may be sent.
+    _stays: PhantomData<*const ()>,
 }
 
 impl Network {
@@ -94,6 +99,7 @@ impl Network {
             interpreter,
             quantization,
             outputs,
+            _stays: PhantomData,
         })
     }
 

@@ -3,7 +3,7 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use super::geometry::{Point, Rect};
+use super::geometry::{Point, Rect, settle};
 use super::{Picture, Refusal};
 use crate::inference::{InferenceError, LoadedModel, Network};
 
@@ -148,14 +148,14 @@ struct Frame {
 impl Frame {
     /// `face` comes in shares (0..1) of the input's side, `size` pixels.
     fn to_picture(&self, face: &mut Face, size: f32) {
-        let x = |x: f32| (x * size - self.left) / self.scale_x;
-        let y = |y: f32| (y * size - self.top) / self.scale_y;
+        let x = |x: f32| (settle(x * size) - self.left) / self.scale_x;
+        let y = |y: f32| (settle(y * size) - self.top) / self.scale_y;
         let b = face.bounds;
         face.bounds = Rect {
             x: x(b.x),
             y: y(b.y),
-            width: b.width * size / self.scale_x,
-            height: b.height * size / self.scale_y,
+            width: settle(b.width * size) / self.scale_x,
+            height: settle(b.height * size) / self.scale_y,
         };
         for point in &mut face.keypoints {
             *point = Point::new(x(point.x), y(point.y));

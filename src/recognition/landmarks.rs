@@ -2,7 +2,7 @@
 
 use super::Picture;
 use super::detect::Face;
-use super::geometry::{Point, Similarity};
+use super::geometry::{Point, Similarity, settle};
 use super::warp::warp;
 use crate::inference::{InferenceError, LoadedModel, Network, PointIndices};
 
@@ -148,6 +148,9 @@ impl Landmarks {
         warp(picture, &crop, size, GREY, &mut self.crop);
         self.network.run(&self.crop, &mut self.scratch)?;
         self.network.output("mesh", &mut self.mesh)?;
+        for value in &mut self.mesh {
+            *value = settle(*value);
+        }
         self.network.output("presence", &mut self.presence)?;
         let presence = self.presence.first().copied().unwrap_or(f32::NEG_INFINITY);
         Ok((presence >= MIN_PRESENCE).then_some(back))
