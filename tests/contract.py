@@ -15,6 +15,8 @@ ENDPOINTS = [
     "/face/insert",
     "/face/update",
     "/delete/id",
+    "/person/list",
+    "/person/get",
     "/face/detect",
     "/face/search",
     "/face/compare",

@@ -11,6 +11,7 @@ mod licensing;
 mod liveness;
 mod metrics;
 mod names;
+mod people;
 mod probe;
 
 pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason};
@@ -20,6 +21,7 @@ pub use identification::{Identification, Match, Verification};
 pub use liveness::LivenessMode;
 pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id};
+pub use people::{DEFAULT_PAGE, PersonReport};
 pub use probe::Ailment;
 
 use std::path::PathBuf;

@@ -17,11 +17,13 @@ use super::router::AppState;
 use crate::engine::EncodedPicture;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
+    "after",
     "collection_name",
     "face_image",
     "face_image1",
     "face_image2",
+    "limit",
     "liveness",
     "open",
     "target_id",
@@ -95,11 +97,28 @@ impl Fields {
 
     /// `true` or `false`; a field that is not there is `false`.
     pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
-        let known = NAMES.iter().position(|known| *known == name);
-        match known.is_some_and(|index| self.values[index].is_some()) {
+        match self.has(name) {
             true => self.get(name, "true or false"),
             false => Ok(false),
         }
+    }
+
+    /// What `read` makes of a field, if it is there and not `null`.
+    pub fn optional<'a, T>(
+        &'a self,
+        name: &str,
+        read: impl FnOnce(&'a Fields, &str) -> Result<T, ApiError>,
+    ) -> Result<Option<T>, ApiError> {
+        match self.has(name) && self.raw(name, "anything")? != "null" {
+            true => read(self, name).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether the field is there, with whatever value.
+    fn has(&self, name: &str) -> bool {
+        let known = NAMES.iter().position(|known| *known == name);
+        known.is_some_and(|index| self.values[index].is_some())
     }
 
     pub fn string(&self, name: &str) -> Result<String, ApiError> {
@@ -318,6 +337,15 @@ mod tests {
     fn the_last_of_two_equal_names_counts_and_unknown_ones_are_ignored() {
         let fields = fields(r#"{"target_id": "x", "b": [1, {"c": null}], "target_id": "y"}"#);
         assert_eq!(fields.string("target_id").unwrap(), "y");
+    }
+
+    #[test]
+    fn an_optional_field_may_be_absent_or_null_but_not_wrong() {
+        let read = |text: &str| fields(text).optional("after", Fields::string);
+        assert_eq!(read("{}").unwrap(), None);
+        assert_eq!(read(r#"{"after": null}"#).unwrap(), None);
+        assert_eq!(read(r#"{"after": "x"}"#).unwrap(), Some("x".into()));
+        assert!(read(r#"{"after": 7}"#).is_err());
     }
 
     #[test]

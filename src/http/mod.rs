@@ -8,6 +8,7 @@ mod detect;
 mod error;
 mod face;
 mod fields;
+mod person;
 mod request_log;
 mod router;
 mod search;

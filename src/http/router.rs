@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::body::BodyLimits;
 use super::error::ApiError;
-use super::{PREFIX, collection, detect, face, request_log, search, system};
+use super::{PREFIX, collection, detect, face, person, request_log, search, system};
 use crate::engine::{Code, Engine, Error};
 use crate::license;
 
@@ -41,6 +41,8 @@ pub fn router(state: AppState) -> Router {
         .route("/face/insert", both!(face::insert))
         .route("/face/update", both!(face::update))
         .route("/delete/id", both!(face::delete_id))
+        .route("/person/list", both!(person::list))
+        .route("/person/get", both!(person::get))
         .route("/face/detect", both!(detect::detect))
         .route("/face/search", both!(search::search))
         .route("/face/compare", both!(search::compare))
