@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::door;
-use crate::engine::{EngineOptions, LivenessMode};
+use crate::engine::{DoubtRules, EngineOptions, LivenessMode};
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
 use crate::recognition::{FaceChoice, GateLimits, PictureLimits, RecognizerOptions};
@@ -23,6 +23,7 @@ pub struct Config {
     pub limits: Limits,
     pub recognition: Recognition,
     pub quality: GateLimits,
+    pub enrolment: DoubtRules,
     pub liveness: Liveness,
     pub models: Models,
     pub door: door::settings::Settings,
@@ -128,6 +129,8 @@ pub struct Recognition {
     pub threads: usize,
     /// Confidence, 0 to 1, below which a detection is no face.
     pub min_detection_score: f32,
+    /// Whether templates are given to clients and taken from them.
+    pub features: bool,
 }
 
 impl Default for Recognition {
@@ -136,6 +139,7 @@ impl Default for Recognition {
             workers: 0,
             threads: 1,
             min_detection_score: 0.5,
+            features: true,
         }
     }
 }
@@ -262,6 +266,7 @@ impl Config {
             return Err("`recognition.min_detection_score` must be 0.05 to 0.99".into());
         }
         self.quality.check()?;
+        self.enrolment.check()?;
         // At 0 everything would be live.
         if (self.liveness.threshold).is_some_and(|t| !(0.001..=1.0).contains(&t)) {
             return Err("`liveness.threshold` must be 0.001 to 1".into());
@@ -278,6 +283,8 @@ impl Config {
             models: self.model_paths(),
             recognizer: self.recognizer_options(),
             liveness: self.liveness.mode,
+            features: self.recognition.features,
+            doubts: self.enrolment.clone(),
             workers: self.workers(),
             queue: self.limits.queue,
             max_batch: self.limits.max_batch,

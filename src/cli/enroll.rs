@@ -23,7 +23,7 @@ use super::serve::AddressFile;
 use super::{Failure, while_doing};
 use crate::config::Config;
 use crate::engine::{
-    Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
+    Asked, Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
 };
 use crate::license::License;
 use crate::{inference, telemetry};
@@ -264,7 +264,11 @@ impl Destination {
                     target: person.to_owned(),
                     picture: EncodedPicture(Bytes::from(picture)),
                 };
-                (engine.insert(collection.to_owned(), vec![item]).await).and_then(|report| {
+                let asked = Asked::default();
+                let inserted = engine
+                    .insert(collection.to_owned(), vec![item], asked)
+                    .await;
+                inserted.and_then(|report| {
                     match (report.failure(), report.rejected.into_iter().next()) {
                         (None, _) => Ok(()),
                         (Some(_), Some((.., rejection))) => Err(rejection.into()),
@@ -282,7 +286,11 @@ impl Destination {
         match outcome {
             Ok(()) => Ok(Ok(())),
             Err(e) => match e.code {
-                Code::NoFace | Code::InvalidImage | Code::LowQuality | Code::TargetQuota => {
+                Code::NoFace
+                | Code::InvalidImage
+                | Code::LowQuality
+                | Code::AlreadyEnrolled
+                | Code::TargetQuota => {
                     Ok(Err(e.detail.unwrap_or_else(|| e.code.message().to_owned())))
                 }
                 _ => Err(e.into()),
@@ -366,6 +374,7 @@ impl Client {
                 Code::CollectionExists,
                 Code::NoFace,
                 Code::LowQuality,
+                Code::AlreadyEnrolled,
                 Code::InvalidImage,
                 Code::TargetQuota,
             ];

@@ -54,6 +54,11 @@ fn wrong_values_name_the_key() {
             "quality.search.sharpness",
         ),
         ("[liveness]\nmode = \"strict\"", "mode"),
+        (
+            "[enrolment]\nduplicate_fpir = 1.0",
+            "enrolment.duplicate_fpir",
+        ),
+        ("[enrolment]\nduplicates = \"never\"", "duplicates"),
         ("[server]\nlisten = \"somewhere\"", "listen"),
     ] {
         let said = Config::parse(text).unwrap_err();

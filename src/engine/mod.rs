@@ -4,8 +4,11 @@ mod access;
 mod collections;
 mod decision;
 mod detection;
+mod doubt_rules;
+mod doubts;
 mod enrolment;
 mod error;
+mod features;
 mod identification;
 mod licensing;
 mod liveness;
@@ -15,8 +18,11 @@ mod people;
 mod probe;
 
 pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason};
+pub use doubt_rules::{DisagreementRule, DoubtRules, DuplicateRule};
+pub use doubts::{Asked, Disagreement, Doubts, Duplicate};
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
+pub use features::{Embedding, Extraction};
 pub use identification::{Identification, Match, Verification};
 pub use liveness::LivenessMode;
 pub use metrics::Metrics;
@@ -30,7 +36,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::gallery::{self, Gallery, GalleryError, Keeper};
-use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool, ScoreCurve};
+use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool};
 use crate::license::License;
 use crate::license::device::DeviceIdentity;
 use crate::recognition::{Checks, Purpose, Recognition, Recognizer, RecognizerOptions, Refusal};
@@ -50,6 +56,10 @@ pub struct EngineOptions {
     pub recognizer: RecognizerOptions,
     /// What searches and comparisons ask about liveness.
     pub liveness: LivenessMode,
+    /// Whether templates are given to clients and taken from them.
+    pub features: bool,
+    /// What is done about doubtful enrolments.
+    pub doubts: DoubtRules,
     /// Threads that recognise, each with its own networks.
     pub workers: usize,
     /// Requests that may wait for a worker, beside the ones being worked on.
@@ -71,6 +81,10 @@ pub enum StartError {
     Gallery(#[from] GalleryError),
     #[error("the networks do not run here: {0}")]
     Rehearsal(Refusal),
+    #[error(
+        "`enrolment.duplicates` cannot be decided: the embedding model has no impostor_cosine in models.toml; set it to \"asked\""
+    )]
+    Undecidable,
     #[error("cannot start a recognition thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -90,7 +104,11 @@ pub struct Engine {
     _keeper: Keeper,
     license: License,
     promised: licensing::Promised,
-    score: ScoreCurve,
+    embedding: Embedding,
+    features: bool,
+    doubts: DoubtRules,
+    /// See [`doubts::Turn`].
+    turns: Arc<tokio::sync::Mutex<()>>,
     /// Without it no door opens.
     impostors: Option<decision::Impostors>,
     access: Option<Access>,
@@ -121,8 +139,15 @@ impl Engine {
         }
         let gallery = Arc::new(gallery);
         let keeper = Keeper::start(gallery.clone())?;
-        let score = models.score;
+        let embedding = Embedding {
+            model: models.embedder.entry.id.clone(),
+            template_space: models.template_space.clone(),
+            score: models.score,
+        };
         let impostors = decision::Impostors::of(&models.embedder.entry);
+        if impostors.is_none() && options.doubts.duplicates != DuplicateRule::Asked {
+            return Err(StartError::Undecidable);
+        }
         let recognizer = options.recognizer;
         let recognizers = Pool::start::<StartError, _>(
             options.workers,
@@ -139,7 +164,10 @@ impl Engine {
             _keeper: keeper,
             license,
             promised: licensing::Promised::default(),
-            score,
+            embedding,
+            features: options.features,
+            doubts: options.doubts,
+            turns: Arc::default(),
             impostors,
             access: None,
             liveness: options.liveness,

@@ -57,7 +57,9 @@ impl Engine {
         Ok(PersonReport {
             agreement: match templates {
                 Ok(templates) => (0..templates.len())
-                    .map(|index| best_other(&templates, index).map(|c| self.score.score(c)))
+                    .map(|index| {
+                        best_other(&templates, index).map(|c| self.embedding.score.score(c))
+                    })
                     .collect(),
                 Err(features) => vec![None; features],
             },

@@ -17,16 +17,20 @@ use super::router::AppState;
 use crate::engine::EncodedPicture;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 14] = [
     "after",
     "collection_name",
+    "disagreements",
+    "duplicates",
     "face_image",
     "face_image1",
     "face_image2",
+    "feature",
     "limit",
     "liveness",
     "open",
     "target_id",
+    "template_space",
     "top_k",
 ];
 /// Names a request may list.

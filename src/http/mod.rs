@@ -7,6 +7,7 @@ mod collection;
 mod detect;
 mod error;
 mod face;
+mod feature;
 mod fields;
 mod person;
 mod request_log;
