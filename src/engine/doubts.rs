@@ -113,6 +113,9 @@ impl Engine {
     }
 
     /// The cosine from which a face is one that is there, and a sentence where that is less sure than configured.
+    ///
+    /// The model's table is of enrolled and searched pictures. Of two enrolled ones its cosines are the same within 0.008 (lfw-dev,
+    /// `recocomp bench calibrate --all-impostors --like compare`), which is less than their intervals of confidence.
     fn duplicate_cosine(
         &self,
         collection: &str,
