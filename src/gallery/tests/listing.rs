@@ -1,5 +1,6 @@
 //! Everyone page by page, one person's templates, and many searches at once: the same as the plain map and the single search.
 
+use super::generations::{flip_on_disk, large, person};
 use super::*;
 
 /// Half of them in a generation, half in the journal, some gone, some moved from one to the other.
@@ -87,4 +88,33 @@ fn many_searches_at_once_are_the_single_ones() {
         .iter()
         .map(|probe| gallery.search("staff", probe, 3).unwrap());
     assert_eq!(together.unwrap(), alone.collect::<Vec<_>>());
+}
+
+/// Each finds the damage by itself, has it mended from the parity and gives the answer that was stored.
+#[test]
+fn damage_is_mended_before_templates_are_given_or_searched() {
+    let sample = large();
+    let row = 700;
+    let in_original = sample.places.original(row).start + 7;
+    let in_codes = sample.places.codes_at + row * 192 + 5;
+    let right = template(row as u32);
+    type Ask = fn(&Gallery, &Template) -> bool;
+    let ways: [(usize, Ask); 2] = [
+        (in_original, |gallery, right| {
+            gallery.templates_of("c", &person(700)).unwrap() == [right.clone()]
+        }),
+        (in_codes, |gallery, right| {
+            let hits = gallery.search_all("c", &[right], 1).unwrap();
+            hits[0][0].target == person(700) && hits[0][0].cosine > 0.999
+        }),
+    ];
+    for (place, ask) in ways {
+        let directory = sample.on_disk(sample.bytes.clone());
+        let gallery = open(directory.path());
+        flip_on_disk(directory.path(), &sample, &[place]);
+        assert_eq!(gallery.metrics().damage, 0);
+        assert!(ask(&gallery, &right));
+        assert_eq!(gallery.metrics().damage, 1);
+        assert_eq!(contents(&gallery, "c"), sample.expected);
+    }
 }
