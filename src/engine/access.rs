@@ -304,13 +304,13 @@ impl Engine {
             threshold: Some(threshold.cosine),
             request: origin.clone(),
         };
-        let cooldown = Denied {
-            reason: Reason::CoolDown.name().into(),
+        let refused = Denied {
+            reason: String::new(),
             person: Some(best.target.clone()),
             request: origin.clone(),
             more: 0,
         };
-        match access.door.open(opened, cooldown).await {
+        match access.door.open(opened, refused).await {
             Answer::Opened => (Reason::Matched, None),
             Answer::CoolDown => (Reason::CoolDown, None),
             Answer::Dead => (
