@@ -219,11 +219,14 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// How things are, for `systemctl status`.
 fn status(address: SocketAddr, engine: &Engine) -> String {
     let metrics = engine.metrics();
+    let ailments = engine.door_health().map(|door| door.ailments().join(", "));
+    let door = ailments.filter(|ailments| !ailments.is_empty());
     format!(
-        "serving {} people in {} collections on {address}, license {}",
+        "serving {} people in {} collections on {address}, license {}{}",
         metrics.people(),
         metrics.collections(),
-        engine.license().state()
+        engine.license().state(),
+        (door.map(|ailments| format!("; door: {ailments}"))).unwrap_or_default()
     )
 }
 

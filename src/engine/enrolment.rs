@@ -109,12 +109,14 @@ impl Engine {
         // Only now: a picture without a face takes nobody's place.
         let targets = templates.iter().map(|(target, _)| target.as_str());
         let promise = self.promise_people(&collection, targets)?;
+        let name = collection.clone();
         let stored = self
             .with_gallery(move |gallery| {
                 let _promise = promise;
                 gallery.insert(&collection, templates)
             })
             .await?;
+        self.look_after_door(&name);
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
         Ok(report)
@@ -146,9 +148,11 @@ impl Engine {
             rejected.any(|(_, of, why)| of == target && matches!(why, Rejection::Fault(_)))
         };
         templates.retain(|(target, _)| !faulty(target));
+        let name = collection.clone();
         let stored = self
             .with_gallery(move |gallery| gallery.update(&collection, templates))
             .await?;
+        self.look_after_door(&name);
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
         report.unknown_targets = unknown;

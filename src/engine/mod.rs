@@ -4,6 +4,7 @@ mod access;
 mod collections;
 mod decision;
 mod detection;
+mod door_health;
 mod enrolment;
 mod error;
 mod identification;
@@ -12,8 +13,11 @@ mod liveness;
 mod metrics;
 mod names;
 mod probe;
+mod wall_clock;
 
-pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason};
+pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason, door_token};
+pub use decision::Impostors;
+pub use door_health::DoorHealth;
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
 pub use identification::{Identification, Match, Verification};
@@ -21,6 +25,7 @@ pub use liveness::LivenessMode;
 pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id};
 pub use probe::Ailment;
+pub use wall_clock::is_right as clock_is_right;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -221,6 +221,11 @@ fn circumstances(data: &Path) -> Circumstances {
     }
 }
 
+/// The clock of this device.
+pub fn clock_of_device() -> Arc<dyn Clock> {
+    clock_of_this_build().0
+}
+
 fn clock_of_this_build() -> (Arc<dyn Clock>, Pace) {
     #[cfg(feature = "development-key")]
     if let Some(rehearsed) = rehearsal::clock() {
