@@ -122,11 +122,8 @@ fn registers(patient: &Patient, report: &mut Report, board: &Board) {
 
 fn collection(patient: &Patient, report: &mut Report, settings: &Settings) {
     let name = &settings.collection;
-    let listed = match inventory(&patient.config, false) {
-        Ok(listed) => listed,
-        // The check of the data folder says what is wrong with it.
-        Err(_) => Vec::new(),
-    };
+    // Of a gallery that cannot be read the check of the data folder says why.
+    let listed = inventory(&patient.config, false).unwrap_or_default();
     let found = listed.iter().find(|c| c.name.as_ref() == Some(name));
     let Some(found) = found else {
         return report.problem(
