@@ -78,6 +78,18 @@ def test_a_door_that_is_no_more_is_left_alone(start_door):
     assert done.returncode == 0 and "there is no door" in done.stdout, done
 
 
+def test_a_second_daemon_without_a_door_forgets_nothing(start_door, tmp_path):
+    """Started by mistake on the same data: it is refused, and the board of the first stays known."""
+    daemon, board = start_door(FOR_LONG)
+    assert ask_to_open(daemon, portrait(OBAMA))["door"]["opened"] is True
+    (tmp_path / "none.toml").write_text("[door]\nenabled = false\n")
+    refused = run("serve", "--listen", "127.0.0.1:0", "--data", daemon.data, "--config", tmp_path / "none.toml")
+    assert refused.returncode != 0
+    daemon.kill()
+    assert run("door", "safe", "--config", tmp_path / "none.toml", "--data", daemon.data).returncode == 0
+    assert board.changes("relay") == [True, False]
+
+
 @pytest.mark.parametrize("verb", [["safe"], ["test", "--seconds", "1"]])
 def test_beside_a_daemon_registers_stay_untouched(start_door, tmp_path, verb):
     """The driver of the registers takes pins from whoever has them, so the daemon's lock is looked at first."""

@@ -56,9 +56,6 @@ pub struct Arguments {
     config: Option<PathBuf>,
 }
 
-/// In the environment: a token in a command line would be shown to everybody by ps.
-const TOKEN: &str = "RECOCOMP_TOKEN";
-
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     check_collection_name(&arguments.collection)?;
     let mut config = Config::load(arguments.config.as_deref())?;
@@ -303,20 +300,18 @@ impl Destination {
 }
 
 impl Arguments {
-    /// The token that was given, be it by the environment.
+    /// The token that was given; not in the command line, which ps shows to everybody.
     fn token(&self) -> Result<Option<String>, Failure> {
-        let token = match &self.token_file {
+        let given = match &self.token_file {
             Some(path) => Some(std::fs::read_to_string(path).map_err(while_doing(path.display()))?),
-            None => std::env::var(TOKEN).ok(),
+            None => (std::env::var("RECOCOMP_TOKEN").ok()).filter(|token| !token.is_empty()),
         };
-        let token = token.map(|token| token.trim().to_owned());
-        let wrong =
-            |token: &String| token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic());
-        match token {
-            Some(token) if wrong(&token) => {
-                Err("the token must be of printable ASCII characters, without white space".into())
-            }
-            token => Ok(token),
+        let token = given.map(|token| token.trim().to_owned());
+        let right =
+            |token: &String| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+        match token.as_ref().is_none_or(right) {
+            true => Ok(token),
+            false => Err("the token must be printable ASCII without white space".into()),
         }
     }
 }

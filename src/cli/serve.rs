@@ -17,7 +17,6 @@ use tokio::sync::Notify;
 use super::{Failure, while_doing};
 use crate::config::Config;
 use crate::door::Door;
-use crate::door::board::Board;
 use crate::engine::{Access, Engine};
 use crate::license::License;
 use crate::telemetry::service::{self, Watchdog};
@@ -66,9 +65,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let door = OpenDoor(match config.door.enabled {
         true => Some(Arc::new(Door::start(&config.door, &config.storage.data)?)),
         false => {
-            if let Err(e) = Board::forget(&config.storage.data) {
-                tracing::warn!("the board of a door that is no more cannot be forgotten: {e}");
-            }
+            Door::forget(&config.storage.data);
             None
         }
     });

@@ -260,7 +260,7 @@ impl Board {
         }
     }
 
-    /// There is no door any more: nobody's business is its pins now.
+    /// Takes back [`Board::keep`].
     ///
     /// # Errors
     /// The storage's.

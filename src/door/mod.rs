@@ -99,6 +99,8 @@ impl Door {
         };
         // Before the pins: whoever takes them must be found out by `recocomp door safe`.
         if let Err(e) = board.keep(data) {
+            // An earlier one must not be taken for it.
+            let _ = Board::forget(data);
             tracing::error!(
                 "door: its board cannot be kept in the data folder ({e}); after a crash `recocomp door safe` needs a configuration that can be read"
             );
@@ -138,6 +140,15 @@ impl Door {
             log_fault,
             threads: Mutex::new(threads),
         })
+    }
+
+    /// There is no door any more: the pins of an earlier one are nobody's business, unless a daemon looks after them.
+    pub fn forget(data: &Path) {
+        if let Ok(Some(_lock)) = PinLock::take_existing(data)
+            && let Err(e) = Board::forget(data)
+        {
+            tracing::warn!("the board of a door that is no more cannot be forgotten: {e}");
+        }
     }
 
     /// Opens for a face.

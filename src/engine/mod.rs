@@ -16,7 +16,7 @@ mod probe;
 mod wall_clock;
 
 pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason, door_token};
-pub use decision::Impostors;
+pub use decision::{Impostors, Threshold, Undecidable};
 pub use door_health::DoorHealth;
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
