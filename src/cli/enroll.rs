@@ -307,9 +307,8 @@ impl Arguments {
             None => (std::env::var("RECOCOMP_TOKEN").ok()).filter(|token| !token.is_empty()),
         };
         let token = given.map(|token| token.trim().to_owned());
-        let right =
-            |token: &String| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
-        match token.as_ref().is_none_or(right) {
+        let is_right = |t: &String| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic());
+        match token.as_ref().is_none_or(is_right) {
             true => Ok(token),
             false => Err("the token must be printable ASCII without white space".into()),
         }
