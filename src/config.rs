@@ -198,6 +198,16 @@ impl Config {
         })
     }
 
+    /// The data folder of a configuration that [`Config::load`] refuses, as far as the file can be read.
+    pub fn data_folder_despite_mistakes(path: Option<&Path>) -> PathBuf {
+        let text = std::fs::read_to_string(path.unwrap_or(Path::new(DEFAULT_PATH)));
+        let text = text.unwrap_or_default();
+        let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+        let named = (table.get_ref().get("storage"))
+            .and_then(|storage| storage.get_ref().get("data")?.get_ref().as_str());
+        named.map_or_else(|| Storage::default().data, PathBuf::from)
+    }
+
     fn parse(text: &str) -> Result<Config, String> {
         let parsed = toml::Deserializer::parse(text).map_err(|e| e.to_string())?;
         let mut unknown = Vec::new();

@@ -77,3 +77,31 @@ fn the_reference_describes_every_key() {
         );
     }
 }
+
+#[test]
+fn a_data_folder_is_found_in_a_file_with_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recocomp.toml");
+    let default = Config::default().storage.data;
+    for (text, data) in [
+        (
+            "[storage]\ndata = \"/srv/faces\"\n[dor]\n",
+            Some("/srv/faces"),
+        ),
+        (
+            "[storage]\ndata = \"/srv/faces\"\n[door\nboard = \n",
+            Some("/srv/faces"),
+        ),
+        (
+            "[door]\nenabled = yes\n[storage]\ndata = \"/srv/faces\"\n",
+            Some("/srv/faces"),
+        ),
+        ("[storage]\ndata = 5\n", None),
+        ("\u{0}\u{0}", None),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        assert!(Config::load(Some(&path)).is_err(), "{text}");
+        let found = Config::data_folder_despite_mistakes(Some(&path));
+        assert_eq!(found, data.map_or(default.clone(), PathBuf::from), "{text}");
+    }
+}

@@ -124,12 +124,14 @@ impl Engine {
         // Only now: a picture without a face takes nobody's place.
         let targets = batch.iter().map(|one| one.target.as_str());
         let promise = self.promise_people(&collection, targets)?;
+        let name = collection.clone();
         let stored = self
             .with_gallery(move |gallery| {
                 let _held = (promise, turn);
                 gallery.insert(&collection, to_store(batch))
             })
             .await?;
+        self.look_after_door(&name);
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
         Ok(report)
@@ -167,12 +169,14 @@ impl Engine {
         report.doubts = self
             .doubt(&collection, &mut batch, rejected, Intent::Replace, asked)
             .await?;
+        let name = collection.clone();
         let stored = self
             .with_gallery(move |gallery| {
                 let _held = turn;
                 gallery.update(&collection, to_store(batch))
             })
             .await?;
+        self.look_after_door(&name);
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
         report.unknown_targets = unknown;

@@ -4,6 +4,7 @@ mod access;
 mod collections;
 mod decision;
 mod detection;
+mod door_health;
 mod doubt_rules;
 mod doubts;
 mod enrolment;
@@ -16,8 +17,11 @@ mod metrics;
 mod names;
 mod people;
 mod probe;
+mod wall_clock;
 
-pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason};
+pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason, door_token};
+pub use decision::{Impostors, Threshold, Undecidable};
+pub use door_health::DoorHealth;
 pub use doubt_rules::{DisagreementRule, DoubtRules, DuplicateRule};
 pub use doubts::{Asked, Disagreement, Doubts, Duplicate};
 pub use enrolment::{EnrolmentReport, Item, Rejection};
@@ -29,6 +33,7 @@ pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id};
 pub use people::{DEFAULT_PAGE, PersonReport};
 pub use probe::Ailment;
+pub use wall_clock::is_right as clock_is_right;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -187,6 +187,7 @@ impl Recognizer {
         .map(|(x, y)| Point::new(x, y));
         self.detector.detect(&picture, Pass::FullFrame)?;
         self.landmarks.rehearse()?;
+        self.liveness.rehearse()?;
         self.embedder.align(&picture, &points)?;
         // What the network makes of a grey picture may well be no template; that it answers counts.
         match self.embedder.embed(false) {
