@@ -36,10 +36,20 @@ impl Rect {
 
     /// Intersection over union, 0..1.
     pub fn iou(&self, other: &Rect) -> f32 {
+        let shared = self.shared(other);
+        shared / (self.area() + other.area() - shared).max(f32::EPSILON)
+    }
+
+    /// How much of the smaller of the two lies within the other, 0..1.
+    pub fn nesting(&self, other: &Rect) -> f32 {
+        self.shared(other) / self.area().min(other.area()).max(f32::EPSILON)
+    }
+
+    /// Square pixels that both have.
+    fn shared(&self, other: &Rect) -> f32 {
         let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
         let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
-        let shared = width.max(0.0) * height.max(0.0);
-        shared / (self.area() + other.area() - shared).max(f32::EPSILON)
+        width.max(0.0) * height.max(0.0)
     }
 }
 

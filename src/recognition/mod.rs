@@ -4,6 +4,7 @@
 mod detect;
 mod embed;
 mod encoding;
+mod far;
 mod geometry;
 mod landmarks;
 mod liveness;
@@ -14,6 +15,7 @@ mod warp;
 
 pub use detect::{Detector, Face, Pass};
 pub use geometry::{Point, Rect, Similarity};
+pub use landmarks::Landmarks;
 pub use liveness::{Liveness, LivenessCheck, LivenessDemand};
 pub use picture::{Picture, PictureLimits};
 pub use quality::{COMPONENTS, Components, Gate, GateLimits, Gates, Quality, Shortfall};
