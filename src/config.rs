@@ -128,6 +128,8 @@ pub struct Recognition {
     pub threads: usize,
     /// Confidence, 0 to 1, below which a detection is no face.
     pub min_detection_score: f32,
+    /// Whether pictures that show no face at first are looked at in tiles.
+    pub far: bool,
 }
 
 impl Default for Recognition {
@@ -136,6 +138,7 @@ impl Default for Recognition {
             workers: 0,
             threads: 1,
             min_detection_score: 0.5,
+            far: false,
         }
     }
 }
@@ -318,6 +321,7 @@ impl Config {
             },
             min_detection_score: self.recognition.min_detection_score,
             face: FaceChoice::Largest,
+            far: self.recognition.far,
             gates: self.quality.gates(),
             liveness_threshold: self.liveness.threshold,
             threads: self.threads(),

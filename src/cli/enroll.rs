@@ -262,7 +262,10 @@ impl Destination {
             Destination::Here(engine) => {
                 let item = Item {
                     target: person.to_owned(),
-                    picture: EncodedPicture(Bytes::from(picture)),
+                    picture: EncodedPicture {
+                        text: Bytes::from(picture),
+                        far: false,
+                    },
                 };
                 (engine.insert(collection.to_owned(), vec![item]).await).and_then(|report| {
                     match (report.failure(), report.rejected.into_iter().next()) {

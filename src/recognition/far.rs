@@ -6,6 +6,9 @@
 use super::detect::{Detector, Face, PADDED, Region, SAME_FACE_IOU};
 use super::{Picture, Refusal};
 
+/// Shares of the network's input that the whole picture fills, one a run. Padded to half, 6 of 600
+/// faces that fill the frame are missed; to a third more as well, none (`bench detection --fill`).
+const SHARES: [f32; 3] = [1.0, PADDED, 0.35];
 /// Into how many tiles the longer side is divided, one number a layer. A layer of 4 would double the
 /// cost for 2 more of 154 faces.
 const LAYERS: [u32; 2] = [2, 3];
@@ -16,8 +19,8 @@ const TILE_OF_SHARE: f64 = 1.3;
 const MAX_TILES: usize = 13;
 /// Detections of one run of the network that are kept, the best.
 const MAX_OF_A_LOOK: usize = 64;
-/// Detections that are looked at once more, the best. With the full frame and the padded one the
-/// network runs `2 + MAX_TILES + MAX_FACES * WINDOWS.len()` times at most, 79.
+/// Detections that are looked at once more, the best. The network runs `SHARES.len() + MAX_TILES +
+/// MAX_FACES * WINDOWS.len()` times at most, 80.
 const MAX_FACES: usize = 32;
 /// A box of which more than this lies within another is the same face: a tile saw a part of it.
 const SAME_FACE_NESTING: f32 = 0.7;
@@ -28,13 +31,13 @@ const WINDOWS: [f32; 2] = [3.5, 5.0];
 /// above it, ten of twelve false detections not at all.
 const SEEN_AGAIN: f32 = 0.5;
 
-/// Everything that the full frame, the padded one and the tiles show, each face once, if it is seen
-/// again in a window of its own.
+/// Everything that the whole picture, in three sizes, and its tiles show, each face once, if it is
+/// seen again in a window of its own.
 pub(super) fn look(detector: &mut Detector, picture: &Picture) -> Result<Vec<Face>, Refusal> {
     let min_score = detector.min_score();
     let whole = Region::all_of(picture);
     let mut found = Vec::new();
-    for share in [1.0, PADDED] {
+    for share in SHARES {
         let faces = detector.look_from(picture, whole, share, min_score)?;
         found.extend(faces.into_iter().take(MAX_OF_A_LOOK));
     }

@@ -1,6 +1,7 @@
 //! Picture to template: base64, decode, detect, landmarks, align, quality, liveness,
 //! embed. [`Recognizer`] runs them in order.
 
+mod choice;
 mod detect;
 mod embed;
 mod encoding;
@@ -13,6 +14,7 @@ mod quality;
 mod recognizer;
 mod warp;
 
+pub use choice::FaceChoice;
 pub use detect::{Detector, Face, Pass};
 pub use geometry::{Point, Rect, Similarity};
 pub use landmarks::Landmarks;
@@ -20,8 +22,7 @@ pub use liveness::{Liveness, LivenessCheck, LivenessDemand};
 pub use picture::{Picture, PictureLimits};
 pub use quality::{COMPONENTS, Components, Gate, GateLimits, Gates, Quality, Shortfall};
 pub use recognizer::{
-    Checks, FaceChoice, Purpose, Recognition, Recognizer, RecognizerOptions, STAGES, SeenFace,
-    Timings,
+    Checks, Purpose, Recognition, Recognizer, RecognizerOptions, STAGES, SeenFace, Timings,
 };
 
 pub use warp::warp;
