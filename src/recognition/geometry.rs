@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn iou_of_known_boxes() {
+    fn iou_and_nesting_of_known_boxes() {
         let rect = |x, y, width, height| Rect {
             x,
             y,
@@ -195,5 +195,7 @@ mod tests {
         assert!((unit.iou(&unit) - 1.0).abs() < 1e-6);
         assert!((unit.iou(&rect(5.0, 0.0, 10.0, 10.0)) - 1.0 / 3.0).abs() < 1e-6);
         assert_eq!(unit.iou(&rect(20.0, 20.0, 5.0, 5.0)), 0.0);
+        // A quarter of the small box lies within the large one.
+        assert!((unit.nesting(&rect(8.0, 8.0, 4.0, 4.0)) - 0.25).abs() < 1e-6);
     }
 }
