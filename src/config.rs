@@ -131,6 +131,8 @@ pub struct Recognition {
     pub min_detection_score: f32,
     /// Whether templates are given to clients and taken from them.
     pub features: bool,
+    /// Whether pictures that show no face at first are looked at in tiles.
+    pub far: bool,
 }
 
 impl Default for Recognition {
@@ -140,6 +142,7 @@ impl Default for Recognition {
             threads: 1,
             min_detection_score: 0.5,
             features: true,
+            far: false,
         }
     }
 }
@@ -335,6 +338,7 @@ impl Config {
             },
             min_detection_score: self.recognition.min_detection_score,
             face: FaceChoice::Largest,
+            far: self.recognition.far,
             gates: self.quality.gates(),
             liveness_threshold: self.liveness.threshold,
             threads: self.threads(),

@@ -270,7 +270,10 @@ impl Destination {
             Destination::Here(engine) => {
                 let item = Item {
                     target: person.to_owned(),
-                    picture: EncodedPicture(Bytes::from(picture)),
+                    picture: EncodedPicture {
+                        text: Bytes::from(picture),
+                        far: false,
+                    },
                 };
                 let asked = Asked::default();
                 let inserted = engine

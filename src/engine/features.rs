@@ -50,11 +50,12 @@ impl Engine {
         let checks = Checks {
             gate: Gate::Search,
             liveness: self.liveness_demand(liveness)?,
+            far: picture.far,
             ..Checks::default()
         };
         let place = self.enter()?;
         let outcome = place.submit(move |recognizer| {
-            recognizer.recognize_base64(&picture.0, Purpose::Probe, checks)
+            recognizer.recognize_base64(&picture.text, Purpose::Probe, checks)
         });
         let seen = (outcome.await)
             .map_err(|_| Rejection::Fault("a recognition worker failed".into()))?

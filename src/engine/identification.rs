@@ -57,6 +57,7 @@ impl Engine {
         check_collection_name(&collection)?;
         check_top_k(top_k)?;
         let checks = Checks {
+            far: picture.far,
             gate: Gate::Search,
             liveness: self.liveness_demand(liveness)?,
             ..Checks::default()
@@ -68,7 +69,7 @@ impl Engine {
         // commits for a thread of the disk's.
         let gallery = self.gallery.clone();
         let outcome = place.submit(move |recognizer| -> Result<_, Error> {
-            let probe = (recognizer.recognize_base64(&picture.0, Purpose::Probe, checks))
+            let probe = (recognizer.recognize_base64(&picture.text, Purpose::Probe, checks))
                 .map_err(Rejection::from)?;
             let hits = gallery.search(&collection, &probe.template, top_k)?;
             Ok((probe, hits))

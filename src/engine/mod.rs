@@ -73,9 +73,14 @@ pub struct EngineOptions {
     pub max_batch: usize,
 }
 
-/// A picture as base64 text, not yet looked at.
+/// A picture not yet looked at.
 #[derive(Clone, Debug)]
-pub struct EncodedPicture(pub Bytes);
+pub struct EncodedPicture {
+    /// Base64.
+    pub text: Bytes,
+    /// Whether faces are looked for in tiles, so that small ones are found, too.
+    pub far: bool,
+}
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +210,8 @@ impl Engine {
         checks: Checks,
     ) -> Vec<Result<Recognition, Rejection>> {
         let job = move |recognizer: &mut Recognizer, picture: EncodedPicture| {
-            recognizer.recognize_base64(&picture.0, purpose, checks)
+            let far = picture.far;
+            recognizer.recognize_base64(&picture.text, purpose, Checks { far, ..checks })
         };
         let results = place.map(pictures, job).await;
         (results.into_iter())

@@ -17,7 +17,7 @@ use super::router::AppState;
 use crate::engine::EncodedPicture;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "after",
     "collection_name",
     "disagreements",
@@ -25,6 +25,7 @@ const NAMES: [&str; 14] = [
     "face_image",
     "face_image1",
     "face_image2",
+    "far",
     "feature",
     "limit",
     "liveness",
@@ -158,23 +159,28 @@ impl Fields {
         }
     }
 
+    /// A picture, to be looked at as far if the field `far` says so.
     pub fn picture(&self, name: &str) -> Result<EncodedPicture, ApiError> {
         let text: Text<'_> = self.get(name, "a picture as a base64 string")?;
-        Ok(self.encoded(text))
+        Ok(self.encoded(text, self.flag("far")?))
     }
 
     pub fn pictures(&self, name: &str) -> Result<Vec<EncodedPicture>, ApiError> {
         let expected = "a list of pictures as base64 strings";
         let texts: Vec<Text<'_>> = self.list(name, expected, self.max_batch)?;
-        Ok(texts.into_iter().map(|text| self.encoded(text)).collect())
+        let far = self.flag("far")?;
+        Ok((texts.into_iter())
+            .map(|text| self.encoded(text, far))
+            .collect())
     }
 
     /// Shares the body's memory where the string has no escapes.
-    fn encoded(&self, text: Text<'_>) -> EncodedPicture {
-        EncodedPicture(match text.0 {
+    fn encoded(&self, text: Text<'_>, far: bool) -> EncodedPicture {
+        let text = match text.0 {
             Cow::Borrowed(text) => self.held.bytes.slice_ref(text.as_bytes()),
             Cow::Owned(text) => Bytes::from(text),
-        })
+        };
+        EncodedPicture { text, far }
     }
 }
 
@@ -312,11 +318,11 @@ mod tests {
     fn pictures_share_the_memory_of_the_body() {
         let fields = fields(r#"{"face_image": ["AAAA", "B\/BB"]}"#);
         let pictures = fields.pictures("face_image").unwrap();
-        assert_eq!(&pictures[0].0[..], b"AAAA");
-        assert_eq!(&pictures[1].0[..], b"B/BB");
+        assert_eq!(&pictures[0].text[..], b"AAAA");
+        assert_eq!(&pictures[1].text[..], b"B/BB");
         let body = fields.held.bytes.as_ptr_range();
-        assert!(body.contains(&pictures[0].0.as_ptr()));
-        assert!(!body.contains(&pictures[1].0.as_ptr()));
+        assert!(body.contains(&pictures[0].text.as_ptr()));
+        assert!(!body.contains(&pictures[1].text.as_ptr()));
     }
 
     #[test]
