@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::door;
-use crate::engine::{EngineOptions, LivenessMode};
+use crate::engine::{DoubtRules, EngineOptions, LivenessMode};
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
 use crate::recognition::{FaceChoice, GateLimits, PictureLimits, RecognizerOptions};
@@ -23,6 +23,7 @@ pub struct Config {
     pub limits: Limits,
     pub recognition: Recognition,
     pub quality: GateLimits,
+    pub enrolment: DoubtRules,
     pub liveness: Liveness,
     pub models: Models,
     pub door: door::settings::Settings,
@@ -128,6 +129,10 @@ pub struct Recognition {
     pub threads: usize,
     /// Confidence, 0 to 1, below which a detection is no face.
     pub min_detection_score: f32,
+    /// Whether templates are given to clients and taken from them.
+    pub features: bool,
+    /// Whether pictures that show no face at first are looked at in tiles.
+    pub far: bool,
 }
 
 impl Default for Recognition {
@@ -136,6 +141,8 @@ impl Default for Recognition {
             workers: 0,
             threads: 1,
             min_detection_score: 0.5,
+            features: true,
+            far: false,
         }
     }
 }
@@ -192,6 +199,16 @@ impl Config {
             path: path.into(),
             reason,
         })
+    }
+
+    /// The data folder of a configuration that [`Config::load`] refuses, as far as the file can be read.
+    pub fn data_folder_despite_mistakes(path: Option<&Path>) -> PathBuf {
+        let text = std::fs::read_to_string(path.unwrap_or(Path::new(DEFAULT_PATH)));
+        let text = text.unwrap_or_default();
+        let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+        let named = (table.get_ref().get("storage"))
+            .and_then(|storage| storage.get_ref().get("data")?.get_ref().as_str());
+        named.map_or_else(|| Storage::default().data, PathBuf::from)
     }
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -262,6 +279,7 @@ impl Config {
             return Err("`recognition.min_detection_score` must be 0.05 to 0.99".into());
         }
         self.quality.check()?;
+        self.enrolment.check()?;
         // At 0 everything would be live.
         if (self.liveness.threshold).is_some_and(|t| !(0.001..=1.0).contains(&t)) {
             return Err("`liveness.threshold` must be 0.001 to 1".into());
@@ -278,6 +296,8 @@ impl Config {
             models: self.model_paths(),
             recognizer: self.recognizer_options(),
             liveness: self.liveness.mode,
+            features: self.recognition.features,
+            doubts: self.enrolment.clone(),
             workers: self.workers(),
             queue: self.limits.queue,
             max_batch: self.limits.max_batch,
@@ -318,6 +338,7 @@ impl Config {
             },
             min_detection_score: self.recognition.min_detection_score,
             face: FaceChoice::Largest,
+            far: self.recognition.far,
             gates: self.quality.gates(),
             liveness_threshold: self.liveness.threshold,
             threads: self.threads(),

@@ -15,6 +15,10 @@ ENDPOINTS = [
     "/face/insert",
     "/face/update",
     "/delete/id",
+    "/face/feature",
+    "/face/search/feature",
+    "/person/list",
+    "/person/get",
     "/face/detect",
     "/face/search",
     "/face/compare",
@@ -39,6 +43,7 @@ MESSAGES = {
     1015: "Authentication required",
     1016: "Presentation attack suspected",
     1017: "Face quality too low",
+    1018: "Face already enrolled",
 }
 
 HTTP_STATUS = {1011: {400}, 1014: {503}, 1015: {401, 403}, **{code: {code} for code in (400, 404, 405, 408, 413, 414, 429, 431, 500, 505)}}

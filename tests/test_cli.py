@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import resource
 
@@ -86,6 +87,39 @@ def test_enroll_into_the_data_of_a_running_daemon_goes_through_it(album, start_d
     assert ended.returncode == 0, ended.stderr
     assert_enrolled(daemon)
     assert other.status() == []
+
+
+@pytest.mark.parametrize("given", ["file", "environment"])
+def test_enroll_with_the_token_of_a_door(album, start_daemon, tmp_path, given):
+    """Whoever may enrol there may let himself in: nothing without the token, everything with it. It is told by no command line."""
+    token = tmp_path / "token"
+    token.write_text("a-token-of-the-terminal-at-the-door\n")
+    door = f'[door]\nenabled = true\nboard = "simulated"\ncollection = "staff"\ntoken_file = "{token}"\n'
+    daemon = start_daemon(config=door)
+    arguments = ["enroll", album, "--collection", "staff", "--server", f"127.0.0.1:{daemon.port}"]
+    clean = {name: value for name, value in os.environ.items() if name != "RECOCOMP_TOKEN"}
+    wrong = tmp_path / "wrong"
+    wrong.write_text("a-token-of-the-terminal-at-the-doos\n")
+    for more, environment in (([], clean), (["--token-file", wrong], clean), ([], {**clean, "RECOCOMP_TOKEN": wrong.read_text()})):
+        refused = run(*arguments, *more, env=environment)
+        assert refused.returncode == 1 and "1015" in refused.stderr, refused
+    assert daemon.status() == []
+    if given == "file":
+        ended = run(*arguments, "--token-file", token, env={**clean, "RECOCOMP_TOKEN": "the-file-counts-more"})
+    else:
+        ended = run(*arguments, env={**clean, "RECOCOMP_TOKEN": token.read_text()})
+    assert ended.returncode == 0, ended.stderr
+    assert daemon.features("staff") == 4
+
+
+@pytest.mark.parametrize("contents", [None, "", "two words", "\u00fcber-die-t\u00fcr"])
+def test_enroll_with_a_token_that_is_none(album, daemon, tmp_path, contents):
+    """Said before anything is sent."""
+    token = tmp_path / "token"
+    if contents is not None:
+        token.write_text(contents)
+    ended = run("enroll", album, "--collection", "staff", "--server", f"127.0.0.1:{daemon.port}", "--token-file", token)
+    assert ended.returncode == 1 and ("token" in ended.stderr), ended
 
 
 def test_enroll_into_the_data_of_a_daemon_that_is_gone(album, start_daemon, tmp_path):

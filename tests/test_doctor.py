@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from daemon import binary, run
+from faces import ASTRONAUT, OBAMA, portrait
 from test_license import OWN, day, signed, text
 
 # What a data folder of a test cannot help: this machine's clock, power, watchdog and systemd.
@@ -58,10 +59,10 @@ def test_a_folder_in_order(data, tmp_path):
     clock.write_text(day(0) + " synchronised")
     (data / "recocomp.license").write_bytes(signed(text()))
     examined = Examined(data, RECOCOMP_TEST_CLOCK=str(clock), **OWN)
-    assert {"configuration", "data", "license", "models", "port", *OF_THE_MACHINE} == {
+    assert {"configuration", "data", "license", "models", "port", "door", *OF_THE_MACHINE} == {
         finding["check"] for finding in examined.findings
     }
-    for check in ("configuration", "data", "license", "models", "port", "processor"):
+    for check in ("configuration", "data", "license", "models", "port", "processor", "door"):
         assert examined[check][0] == "ok", examined[check]
     assert "Authorized" in examined["license"][1]
     assert "run in" in examined["models"][1]
@@ -251,3 +252,60 @@ def test_for_people(data):
     assert ended.returncode == 2
     assert "PROBLEM license" in ended.stdout and "-> " in ended.stdout
     assert "\x1b" not in ended.stdout, "no colours in a pipe"
+
+
+# The door
+
+DOOR = '[door]\nenabled = true\nboard = "{board}"\ncollection = "staff"\nclients = ["127.0.0.1"]\n'
+
+
+def of_door(examined) -> str:
+    """All that is said of the door, a line each with its level."""
+    of_check = [finding for finding in examined.findings if finding["check"] == "door"]
+    return "\n".join(f"{f['level']}: {f['found']} | {f['advice'] or ''}" for f in of_check)
+
+
+def test_a_door_on_a_machine_that_is_none(data):
+    """A Raspberry Pi's board on another machine, a board file with a mistake, and one that is not there: what to do is said."""
+    said = of_door(Examined(data, config=DOOR.format(board="rpi5")))
+    assert 'problem: rpi5' in said and '"pinctrl-rp1"' in said and "gpiodetect" in said
+    board = data.parent / "mine.toml"
+    said = of_door(Examined(data, config=DOOR.format(board=board)))
+    assert f"problem: cannot read the board file {board}" in said and "Wiring" in said
+    board.write_text('name = "m"\ntitle = "t"\ndriver = "cdev"\n[relay]\nline = 1\n')
+    assert "problem: the board" in of_door(Examined(data, config=DOOR.format(board=board)))
+    board.write_text('name = "m"\ntitle = "t"\ndriver = "rppal"\n[relay]\nline = 1\nactive = "high"\nsafe = "locked"\npulse_ms = 500\n')
+    said = of_door(Examined(data, config=DOOR.format(board=board)))
+    assert "/dev/gpiomem" in said and "cdev" in said
+
+
+def test_a_door_without_people_or_with_too_many(data, start_daemon):
+    config = DOOR.format(board="simulated")
+    said = of_door(Examined(data, config=config))
+    assert 'problem: there is no collection "staff"' in said and "recocomp enroll DIR --collection staff" in said
+    daemon = start_daemon(data=data)
+    assert daemon.ask("/create/collection", collection_name="staff")["err_code"] == 0
+    assert "warning: collection \"staff\": 0 people, 0 faces: nobody is let in" in of_door(Examined(data, config=config))
+    assert daemon.insert("staff", ("obama", portrait(OBAMA)), ("eileen", portrait(ASTRONAUT)))["success_num"] == 2
+    assert "ok: collection \"staff\": 2 people, 2 faces, cosine from 0." in of_door(Examined(data, config=config))
+    assert "warning: collection" in of_door(Examined(data, config=config + "target_fpir = 0.0000021\n"))
+    assert "problem: collection" in of_door(Examined(data, config=config + "target_fpir = 0.000001\n"))
+
+
+def test_a_schedule_without_a_clock(data, tmp_path):
+    clock = tmp_path / "clock"
+    config = DOOR.format(board="simulated") + 'schedule = ["daily 07:00-19:00"]\n'
+    for shown, confirmed in ((day(0), False), (day(0) + " synchronised", True), (day(0) + " hardware", True)):
+        clock.write_text(shown)
+        said = of_door(Examined(data, config=config, RECOCOMP_TEST_CLOCK=str(clock)))
+        assert ("needs the time of day" in said) != confirmed, shown
+
+
+def test_a_token_that_is_none(data, tmp_path):
+    token = tmp_path / "token"
+    config = DOOR.format(board="simulated") + f'token_file = "{token}"\n'
+    assert "door.token_file" in of_door(Examined(data, config=config))
+    token.write_text("short")
+    assert "at least 16" in of_door(Examined(data, config=config))
+    token.write_text("0123456789abcdef")
+    assert "door.token_file" not in of_door(Examined(data, config=config))

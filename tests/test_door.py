@@ -3,7 +3,6 @@
 The pins' timeline of every test is printed (`pytest -s`).
 """
 
-import datetime
 import json
 import os
 import socket
@@ -220,14 +219,14 @@ def test_the_more_faces_the_higher_the_threshold(start_door):
     assert wait_for_event(daemon.data, "opened", 2)["threshold"] > few
 
 
-def test_a_schedule_holds_in_local_time(start_door):
+def test_a_schedule_holds_in_local_time(start_door, tmp_path):
     """The same hours of the same day, in two time zones twelve hours apart."""
-    now = datetime.datetime.now(datetime.UTC)
-    hours = [(now + datetime.timedelta(hours=offset)).strftime("%H:00") for offset in (-2, 3)]
-    schedule = f'schedule = ["daily {hours[0]}-{hours[1]}"]\n'
-    daemon, board = start_door(schedule, environment={"TZ": "UTC0"})
+    clock = {"RECOCOMP_TEST_CLOCK": str(tmp_path / "clock")}
+    (tmp_path / "clock").write_text("2040-01-02T12:00:00Z synchronised")
+    schedule = 'schedule = ["daily 10:00-15:00"]\n'
+    daemon, board = start_door(schedule, environment={"TZ": "UTC0", **clock})
     assert ask_to_open(daemon, portrait(OBAMA))["door"]["opened"] is True
-    elsewhere, board = start_door(schedule, environment={"TZ": "FAR-12"})
+    elsewhere, board = start_door(schedule, environment={"TZ": "FAR-12", **clock})
     answer = ask_to_open(elsewhere, portrait(OBAMA))
     assert answer["err_code"] == 0 and answer["status"][0]["result"] == "obama"
     assert answer["door"]["opened"] is False and answer["door"]["reason"] == "schedule"
@@ -235,6 +234,24 @@ def test_a_schedule_holds_in_local_time(start_door):
     assert board.changes("relay") == []
     board.inputs("button")
     board.wait_for("relay", True, False)
+
+
+@pytest.mark.parametrize("confirmed", ["synchronised", "hardware"])
+def test_a_schedule_needs_a_clock_that_something_confirms(start_door, tmp_path, confirmed):
+    """Whoever pulls the plug of a board without a battery must not choose the hour. Without a confirmation no face opens; the button
+    does, and once there is one, faces do."""
+    clock = tmp_path / "clock"
+    clock.write_text("2040-01-02T12:00:00Z")
+    daemon, board = start_door('schedule = ["daily 10:00-15:00"]\n', environment={"TZ": "UTC0", "RECOCOMP_TEST_CLOCK": str(clock)})
+    answer = ask_to_open(daemon, portrait(OBAMA))
+    assert answer["door"]["opened"] is False and answer["door"]["reason"] == "clock_not_set"
+    assert "clock" in answer["door"]["detail"]
+    board.inputs("button")
+    board.wait_for("relay", True, False)
+    clock.write_text(f"2040-01-02T12:00:00Z {confirmed}")
+    wait_until(lambda: ask_to_open(daemon, portrait(OBAMA))["door"]["opened"], SECONDS, "the clock is believed")
+    clock.write_text("2040-01-02T16:00:00Z")
+    assert ask_to_open(daemon, portrait(BIDEN))["door"]["reason"] == "schedule"
 
 
 # Who may ask
@@ -291,6 +308,19 @@ def test_without_a_door_the_answer_says_so(daemon, collection):
     answer = ask_to_open(daemon, portrait(OBAMA), collection)
     assert answer["err_code"] == 0
     assert answer["door"]["opened"] is False and answer["door"]["reason"] == "no_door"
+
+
+@pytest.mark.parametrize("mode", ["score", "off"])
+def test_without_a_door_a_picture_of_a_person_is_refused_too(start_daemon, mode):
+    """Whoever asks to open acts on the answer. A search that does not ask is judged by `[liveness]` alone."""
+    daemon = start_daemon(config=f'[liveness]\nmode = "{mode}"\n')
+    assert daemon.ask("/create/collection", collection_name="staff")["err_code"] == 0
+    assert daemon.insert("staff", ("obama", portrait(OBAMA)))["success_num"] == 1
+    held_up = base64_of(attacks.print_held_up(OBAMA))
+    answer = ask_to_open(daemon, held_up)
+    assert_error(answer, 1016)
+    assert answer["door"]["opened"] is False and answer["door"]["reason"] == "no_door"
+    assert daemon.search("staff", held_up, 1)
 
 
 def test_open_is_true_or_false(daemon, collection):

@@ -19,6 +19,7 @@ NOT_PROVOKED_HERE = {
     1008: "an internal fault during an update",
     1016: "test_liveness.py",
     1017: "test_quality.py",
+    1018: "test_doubts.py",
     1015: "this release has no accounts",
 }
 PROVOKED = {}

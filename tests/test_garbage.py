@@ -17,6 +17,7 @@ from faces import BIDEN, OBAMA, OBAMA_2, encoded, portrait
 BODIES = 3000
 PICTURES = 6800
 CONVERSATIONS = 200
+FEATURES = 1000
 BATCH = 50
 WORKERS = 2
 
@@ -91,7 +92,6 @@ def anything(chance: random.Random, depth: int = 0):
     ][kind]()
 
 
-FIELDS = ["collection_name", "face_image", "target_id", "top_k", "face_image1", "face_image2"]
 GOOD = {
     "collection_name": "garbage_col",
     "face_image": ["x"],
@@ -99,7 +99,14 @@ GOOD = {
     "top_k": 1,
     "face_image1": "x",
     "face_image2": "y",
+    "after": "a",
+    "limit": 2,
+    "feature": "AAAA",
+    "template_space": "mobilefacenet-ms1m-192",
+    "duplicates": True,
+    "disagreements": True,
 }
+FIELDS = list(GOOD)
 
 
 def garbage_body(chance: random.Random) -> bytes:
@@ -171,6 +178,31 @@ def test_random_bodies(victim):
     for row in victim.status():
         if row["collection_name"] not in ("face_col", "garbage_col"):
             victim.ask("/delete/collection", collection_name=row["collection_name"])
+    assert_well(victim)
+
+
+def test_random_features(victim):
+    """Noise, damaged bytes, damaged text: a refusal that says why, or rows. No number that is not finite gets out."""
+    chance = random.Random(4)
+    made = victim.ask("/face/feature", face_image=portrait(OBAMA_2))["status"]
+    good = base64.b64decode(made["feature"])
+    answered = set()
+    for number in range(FEATURES):
+        kind = chance.randrange(4)
+        noise = chance.randbytes(chance.choice([0, 1, 767, 768, 768, 768, 769, 1536]))
+        text = base64.b64encode([good, noise, damaged(good, chance), damaged(good, chance)][kind]).decode()
+        if kind == 3:
+            text = damaged(text.encode() or b"A", chance).decode("latin-1")
+        answer = victim.ask(
+            "/face/search/feature", collection_name="face_col", feature=text, template_space=made["template_space"], top_k=2
+        )
+        assert answer["err_code"] in (0, 1011), (number, answer)
+        answered.add(answer["err_code"])
+        if answer["err_code"] == 0:
+            assert len(answer["status"]) == 2 and all(0 <= row["score"] <= 1 for row in answer["status"]), answer
+        else:
+            assert "feature" in answer["detail"], answer
+    assert answered == {0, 1011}
     assert_well(victim)
 
 

@@ -3,6 +3,7 @@
 The licenses are made by the development key and signed here, not by the product. Device and clock are made up by variables of the
 environment that only development builds know."""
 
+import json
 import os
 import subprocess
 import time
@@ -14,7 +15,7 @@ import pytest
 import ed25519
 from contract import ENDPOINTS, assert_error
 from daemon import ROOT, Daemon, binary, run, wait_until
-from faces import OBAMA, portrait
+from faces import BIDEN, OBAMA, file_bytes, portrait
 
 KEY_FILE = ROOT / "tests/data/development-license.key"
 SECRET = bytes.fromhex(KEY_FILE.read_text().split("secret: ")[1].split()[0])
@@ -313,6 +314,59 @@ def test_limits_on_collections_and_people(terminal):
     terminal.install(signed(text(people="2")))
     wait_until(lambda: daemon.insert("first", ("bob", picture))["err_code"] == 0, 10, "the new license is in force")
     assert sorted(daemon.search("first", picture)) == ["ada", "bob"]
+
+
+def test_the_limits_hold_for_commands_on_the_files(terminal, tmp_path):
+    """enroll, restore and import while the daemon is stopped: not more than the daemon would take, and nothing in part. What replaces as
+    many may come; with a wider license, everything."""
+    daemon = terminal.daemon
+    environment = {**os.environ, **daemon.environment}
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("five words that nobody guesses")
+    secret = ["--passphrase-file", passphrase, "--data", daemon.data]
+    album = tmp_path / "album"
+    album.mkdir()
+    for name, picture in (("obama", OBAMA), ("biden", BIDEN)):
+        (album / f"{name}.jpg").write_bytes(file_bytes(picture))
+    terminal.install(signed(text(people="2", collections="2")))
+    terminal.comes_to("Authorized")
+    daemon.stop()
+
+    def command(*arguments):
+        return run(*arguments, env=environment)
+
+    def people() -> dict[str, int]:
+        listed = json.loads(run("collection", "list", "--json", "--data", daemon.data).stdout)["collections"]
+        return {collection["name"]: collection["people"] for collection in listed}
+
+    assert command("enroll", album, "--collection", "first", "--data", daemon.data).returncode == 0
+    assert command("backup", tmp_path / "two", *secret).returncode == 0
+    assert command("collection", "export", "first", tmp_path / "first", *secret).returncode == 0
+    refused = command("enroll", album, "--collection", "second", "--data", daemon.data)
+    assert refused.returncode == 1 and "the license allows 2 people" in refused.stderr, refused
+    assert people() == {"first": 2, "second": 0}
+    refused = command("collection", "import", tmp_path / "first", "--name", "third", *secret)
+    assert refused.returncode == 1 and "the limit of the license is 2 people; there are 2 and would be 4" in refused.stderr, refused
+    assert command("restore", tmp_path / "two", "--replace", *secret).returncode == 0
+    terminal.install(signed(text(people="1", collections="2")))
+    assert command("restore", tmp_path / "two", "--replace", *secret).returncode == 0, "it adds nobody"
+    empty = [*secret[:2], "--data", tmp_path / "empty"]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "recocomp.license").write_bytes(signed(text(people="1")))
+    refused = command("restore", tmp_path / "two", *empty)
+    assert refused.returncode == 1 and "the limit of the license is 1 people; there are 0 and would be 2" in refused.stderr, refused
+    (tmp_path / "empty" / "recocomp.license").write_bytes(b"nothing of the kind")
+    for refused in (
+        command("restore", tmp_path / "two", *empty),
+        command("collection", "import", tmp_path / "first", *empty),
+        command("enroll", album, "--collection", "first", "--data", tmp_path / "empty"),
+    ):
+        assert refused.returncode == 1 and "its license is Invalid" in refused.stderr, refused
+    (tmp_path / "empty" / "recocomp.license").write_bytes(signed(text(people="2")))
+    assert command("restore", tmp_path / "two", *empty).returncode == 0
+    terminal.install(signed(text(people="4", collections="3")))
+    assert command("collection", "import", tmp_path / "first", "--name", "third", *secret).returncode == 0
+    assert people() == {"first": 2, "second": 0, "third": 2}
 
 
 # The commands

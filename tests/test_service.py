@@ -344,6 +344,32 @@ def test_the_units_are_understood(tmp_path):
     assert checked.returncode == 0 and not ours, checked.stderr
 
 
+def test_the_drop_in_for_the_token_of_a_door(tmp_path):
+    """systemd understands it, takes the credential from it, and the path that it says for the configuration is the one it gives."""
+    program = tmp_path / "usr/bin/recocomp"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(binary()[-1])
+    unit = (UNITS / "recocomp.service").read_text().replace("/usr/bin/recocomp", str(program))
+    (tmp_path / "recocomp.service").write_text(unit)
+    drop_in = tmp_path / "recocomp.service.d" / "door-token.conf"
+    drop_in.parent.mkdir()
+    text = (UNITS / "door-token.conf").read_text()
+
+    def verified(contents: str) -> tuple[int, list[str]]:
+        drop_in.write_text(contents)
+        checked = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", tmp_path / "recocomp.service"], capture_output=True, text=True
+        )
+        return checked.returncode, [line for line in checked.stderr.splitlines() if "recocomp" in line]
+
+    assert verified(text) == (0, [])
+    # It was looked at: a mistake in it is found.
+    assert any("LoadCredental" in line for line in verified(text.replace("LoadCredential", "LoadCredental"))[1])
+    name = re.search(r"^LoadCredential=([^:]+):/etc/recocomp/door\.token$", text, re.MULTILINE).group(1)
+    assert f'token_file = "/run/credentials/recocomp.service/{name}"' in text
+    assert "systemd/door-token.conf" in (ROOT / "Cargo.toml").read_text()
+
+
 def test_the_exposure_of_the_service():
     """At most 1.5 of 10 by systemd's own measure."""
     said = subprocess.run(

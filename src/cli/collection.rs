@@ -10,7 +10,7 @@ use serde_json::json;
 use super::backup::{Target, warn};
 use super::data::{DataArguments, open_gallery, template_space};
 use super::inventory::{Entry, inventory};
-use super::restore::{bring, check_model, check_room, take, verify};
+use super::restore::{bring, check_license, check_model, check_room, take, verify};
 use super::secret::{KeyArguments, LockArguments};
 use super::{Failure, print};
 use crate::engine::check_collection_name;
@@ -78,7 +78,8 @@ pub struct ExportArguments {
 
 /// Make a collection from a sealed file
 ///
-/// The daemon must be stopped; run this as the user that it runs as. Exit code: 0 if the collection is there, 1 if not.
+/// The daemon must be stopped; run this as the user that it runs as. The license must be installed before, and its limits hold.
+/// Exit code: 0 if the collection is there, 1 if not.
 #[derive(Args)]
 pub struct ImportArguments {
     /// File with one collection, as `recocomp collection export` writes it
@@ -214,6 +215,7 @@ fn import(arguments: &ImportArguments) -> Result<(), Failure> {
         false,
         "give the new one another with --name",
     )?;
+    check_license(&config, &gallery, [(name, head.people)].into_iter())?;
     verify(&reader)?;
     for (head, people) in reader.collections() {
         bring(&gallery, head, name, &take(head, people)?, false)?;

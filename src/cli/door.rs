@@ -1,5 +1,6 @@
 //! `recocomp door`
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,13 +11,15 @@ use crate::config::Config;
 use crate::door::board::Board;
 use crate::door::events::{self, Event, Log, Moment, Opened};
 use crate::door::gpio::{self, GpioError, Output, Pins};
+use crate::door::lock::{LockError, PinLock};
 
 /// The lock of the door: its safe state, a test of the wiring, what happened
 #[derive(Subcommand)]
 pub enum Verb {
     /// Release the relay and switch everything off, after a daemon that could not do it itself
     ///
-    /// Fails if a daemon has the pins: then the relay is in its care. Needs no license, collections or network.
+    /// Of the board that the last daemon took, which it has left in the data folder: a configuration that has since been changed or damaged
+    /// does not matter. Fails if a daemon has the pins: then the relay is in its care. Needs no license, collections or network.
     Safe(Place),
     /// Click the relay, light the LEDs, sound the buzzer, then show the inputs. The daemon must be stopped
     Test(Test),
@@ -33,7 +36,7 @@ pub struct Place {
     /// Data folder, in place of the configuration's
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Board, a name or a file, in place of the configuration's
+    /// Board, a name or a file, in place of the one in use or the configuration's
     #[arg(long, value_name = "BOARD")]
     board: Option<String>,
 }
@@ -88,13 +91,38 @@ impl Place {
 }
 
 fn safe(place: &Place) -> Result<(), Failure> {
-    let config = place.config()?;
-    let Some(board) = place.board(&config)? else {
+    let config = place.config();
+    let data = match (&config, &place.data) {
+        (_, Some(data)) => data.clone(),
+        (Ok(config), None) => config.storage.data.clone(),
+        (Err(_), None) => Config::data_folder_despite_mistakes(place.config.as_deref()),
+    };
+    let _lock = match PinLock::take_existing(&data) {
+        Ok(lock) => lock,
+        Err(LockError::Storage(e)) if e.kind() != ErrorKind::PermissionDenied => {
+            eprintln!("warning: {e}");
+            None
+        }
+        Err(e) => return Err(e.into()),
+    };
+    let in_use = match &place.board {
+        Some(_) => None,
+        None => Board::in_use(&data).unwrap_or_else(|e| {
+            eprintln!("warning: {e}");
+            None
+        }),
+    };
+    let board = match (in_use, &place.board, config) {
+        (Some(board), ..) => Some(board),
+        (None, Some(name), _) => Some(Board::load(name)?),
+        (None, None, config) => place.board(&config?)?,
+    };
+    let Some(board) = board else {
         println!("there is no door: [door] is not enabled");
         return Ok(());
     };
     // Taking the pins switches everything off.
-    let Pins { mut outputs, .. } = gpio::open(&board, &config.storage.data)?;
+    let Pins { mut outputs, .. } = gpio::open(&board, &data)?;
     gpio::release(outputs.as_mut())?;
     println!("{board}: the relay is released");
     Ok(())
@@ -105,6 +133,7 @@ fn test(arguments: &Test) -> Result<(), Failure> {
     let board = (arguments.place.board(&config)?)
         .ok_or("there is no door: name a board with --board, or enable [door]")?;
     let data = &config.storage.data;
+    let _lock = PinLock::take(data)?;
     let mut log =
         Log::open(data, board.is_simulated()).map_err(while_doing("the door's audit log"))?;
     let mut pins = gpio::open(&board, data)?;

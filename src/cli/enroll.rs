@@ -23,9 +23,9 @@ use super::serve::AddressFile;
 use super::{Failure, while_doing};
 use crate::config::Config;
 use crate::engine::{
-    Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
+    Asked, Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
 };
-use crate::license::License;
+use crate::license::{self, License};
 use crate::{inference, telemetry};
 
 /// Enrol a folder of pictures
@@ -44,6 +44,10 @@ pub struct Arguments {
     /// Enrol through the daemon at this address [default: into the data folder; through the daemon if one runs on it]
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<String>,
+    /// File with the token that the daemon's door asks of whoever changes its people [default: the variable RECOCOMP_TOKEN; for the daemon
+    /// on this data also door.token_file of the configuration]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Data folder, in place of the configuration's
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -215,19 +219,23 @@ impl Destination {
     async fn open(arguments: &Arguments, config: &Config) -> Result<Destination, Failure> {
         if let Some(server) = &arguments.server {
             let address = resolve(server)?;
-            return Ok(Destination::Daemon(Client::connect(address, None).await?));
+            let client = Client::connect(address, arguments.token()?).await?;
+            return Ok(Destination::Daemon(client));
         }
-        // The person at the terminal works on files of their own: no license is asked for.
-        match Engine::start(config.engine_options(), License::none()) {
-            Ok(engine) => Ok(Destination::Here(Box::new(engine))),
+        // A daemon that runs on this data goes by its own.
+        let license = license::of_files(&config.storage.data);
+        let limits = license.clone().unwrap_or_else(|_| License::none());
+        match Engine::start(config.engine_options(), limits) {
+            Ok(engine) => license
+                .map(|_| Destination::Here(Box::new(engine)))
+                .map_err(Failure::from),
             Err(e) if e.is_locked() => {
                 let address = AddressFile::read(&config.storage.data)
                     .ok_or_else(|| format!("{e}; name its address with --server"))?;
-                let client = Client::connect(address, token(config))
-                    .await
-                    .map_err(|refused| {
-                        format!("{e}; and {refused}: name its address with --server")
-                    })?;
+                let token = arguments.token()?.or_else(|| token_of_door(config));
+                let client = Client::connect(address, token).await.map_err(|refused| {
+                    format!("{e}; and {refused}: name its address with --server")
+                })?;
                 eprintln!("a daemon runs on this data: enrolling through {address}");
                 Ok(Destination::Daemon(client))
             }
@@ -262,9 +270,16 @@ impl Destination {
             Destination::Here(engine) => {
                 let item = Item {
                     target: person.to_owned(),
-                    picture: EncodedPicture(Bytes::from(picture)),
+                    picture: EncodedPicture {
+                        text: Bytes::from(picture),
+                        far: false,
+                    },
                 };
-                (engine.insert(collection.to_owned(), vec![item]).await).and_then(|report| {
+                let asked = Asked::default();
+                let inserted = engine
+                    .insert(collection.to_owned(), vec![item], asked)
+                    .await;
+                inserted.and_then(|report| {
                     match (report.failure(), report.rejected.into_iter().next()) {
                         (None, _) => Ok(()),
                         (Some(_), Some((.., rejection))) => Err(rejection.into()),
@@ -282,7 +297,11 @@ impl Destination {
         match outcome {
             Ok(()) => Ok(Ok(())),
             Err(e) => match e.code {
-                Code::NoFace | Code::InvalidImage | Code::LowQuality | Code::TargetQuota => {
+                Code::NoFace
+                | Code::InvalidImage
+                | Code::LowQuality
+                | Code::AlreadyEnrolled
+                | Code::TargetQuota => {
                     Ok(Err(e.detail.unwrap_or_else(|| e.code.message().to_owned())))
                 }
                 _ => Err(e.into()),
@@ -291,8 +310,24 @@ impl Destination {
     }
 }
 
+impl Arguments {
+    /// The token that was given; not in the command line, which ps shows to everybody.
+    fn token(&self) -> Result<Option<String>, Failure> {
+        let given = match &self.token_file {
+            Some(path) => Some(std::fs::read_to_string(path).map_err(while_doing(path.display()))?),
+            None => (std::env::var("RECOCOMP_TOKEN").ok()).filter(|token| !token.is_empty()),
+        };
+        let token = given.map(|token| token.trim().to_owned());
+        let is_right = |t: &String| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic());
+        match token.as_ref().is_none_or(is_right) {
+            true => Ok(token),
+            false => Err("the token must be printable ASCII without white space".into()),
+        }
+    }
+}
+
 /// The token of this device's door, for the daemon on this device and no other.
-fn token(config: &Config) -> Option<String> {
+fn token_of_door(config: &Config) -> Option<String> {
     let path = config.door.token_file.as_ref()?;
     let text = std::fs::read_to_string(path).ok()?;
     Some(text.trim().to_owned())
@@ -366,6 +401,7 @@ impl Client {
                 Code::CollectionExists,
                 Code::NoFace,
                 Code::LowQuality,
+                Code::AlreadyEnrolled,
                 Code::InvalidImage,
                 Code::TargetQuota,
             ];

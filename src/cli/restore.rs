@@ -1,6 +1,6 @@
 //! `recocomp restore`
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,14 +13,16 @@ use super::data::{DataArguments, RESTORING, open_gallery, template_space};
 use super::inventory::rfc3339;
 use super::secret::KeyArguments;
 use super::{Failure, while_doing};
+use crate::config::Config;
 use crate::engine::{check_collection_name, check_target_id};
 use crate::gallery::portable::{CollectionHead, People, Person, Reader};
 use crate::gallery::{Gallery, GalleryError, Imported, MAX_COLLECTIONS, RowBits};
+use crate::license;
 
 /// Bring the collections of a backup back
 ///
 /// The daemon must be stopped. The whole file is read and verified first; each collection then appears as a whole or not at all.
-/// Run this as the user that the daemon runs as, so that the files belong to it.
+/// Run this as the user that the daemon runs as, so that the files belong to it. The license must be installed before, and its limits hold.
 ///
 /// Exit code: 0 if everything asked for is restored, 1 if not.
 #[derive(Args)]
@@ -68,6 +70,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let gallery = open_gallery(&config, space, MAX_COLLECTIONS + 1)?;
     let way_out = "--replace puts the one of the file in its place, --collection picks others";
     check_room(&gallery, wanted.iter().copied(), arguments.replace, way_out)?;
+    let coming = (reader.heads().iter())
+        .filter(|head| wanted.contains(head.name.as_str()))
+        .map(|head| (head.name.as_str(), head.people));
+    check_license(&config, &gallery, coming)?;
     verify(&reader)?;
     let mut done = 0;
     for (head, people) in reader.collections() {
@@ -180,6 +186,40 @@ pub(super) fn check_room<'a>(
         true => Err(GalleryError::CollectionQuota { limit }.into()),
         false => Ok(()),
     }
+}
+
+/// Refuses what the license does not allow, as the daemon would.
+pub(super) fn check_license<'a>(
+    config: &Config,
+    gallery: &Gallery,
+    coming: impl Iterator<Item = (&'a str, u64)>,
+) -> Result<(), Failure> {
+    let limits = license::of_files(&config.storage.data)?.limits();
+    let mut after: HashMap<String, u64> = (gallery.list().into_iter())
+        .filter(|there| !there.name.ends_with(RESTORING))
+        .map(|there| (there.name, there.person_num as u64))
+        .collect();
+    let people = |all: &HashMap<String, u64>| all.values().sum::<u64>();
+    let (collections_before, people_before) = (after.len() as u64, people(&after));
+    after.extend(coming.map(|(name, people)| (name.to_owned(), people)));
+    for (what, limit, before, after) in [
+        ("people", limits.people, people_before, people(&after)),
+        (
+            "collections",
+            limits.collections,
+            collections_before,
+            after.len() as u64,
+        ),
+    ] {
+        // What is there already is nobody's fault now.
+        if let Some(limit) = limit.filter(|limit| after > *limit && after > before) {
+            return Err(format!(
+                "the limit of the license is {limit} {what}; there are {before} and would be {after}, so nothing was done"
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// Reads the whole file, so that one that is damaged anywhere restores nothing.

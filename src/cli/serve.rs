@@ -64,7 +64,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     // The exit button comes before everything that may fail or take time.
     let door = OpenDoor(match config.door.enabled {
         true => Some(Arc::new(Door::start(&config.door, &config.storage.data)?)),
-        false => None,
+        false => {
+            Door::forget(&config.storage.data);
+            None
+        }
     });
     inference::bound_allocator();
     let license = license(arguments.development, &config.storage.data)?;
@@ -129,7 +132,7 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
     let address_file = AddressFile::write(&config.storage.data, address);
     announce(address);
     service::ready(&status(address, &engine));
-    let watchdog = watch(address, engine.clone())?;
+    let watchdog = watch(address, engine.clone(), door.0.clone())?;
     let told = Arc::new(Notify::new());
     let shutdown = {
         let told = told.clone();
@@ -213,21 +216,32 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// How things are, for `systemctl status`.
 fn status(address: SocketAddr, engine: &Engine) -> String {
     let metrics = engine.metrics();
+    let ailments = engine.door_health().map(|door| door.ailments().join(", "));
+    let door = ailments.filter(|ailments| !ailments.is_empty());
     format!(
-        "serving {} people in {} collections on {address}, license {}",
+        "serving {} people in {} collections on {address}, license {}{}",
         metrics.people(),
         metrics.collections(),
-        engine.license().state()
+        engine.license().state(),
+        (door.map(|ailments| format!("; door: {ailments}"))).unwrap_or_default()
     )
 }
 
-/// Feeds the service manager's watchdog as long as the runtime turns and the engine answers.
-fn watch(address: SocketAddr, engine: Arc<Engine>) -> Result<Watchdog, Failure> {
+/// Feeds the service manager's watchdog as long as the runtime turns, the engine answers and the door's thread lives. Pins that cannot be
+/// used do not count: with a new start there would be no API either.
+fn watch(
+    address: SocketAddr,
+    engine: Arc<Engine>,
+    door: Option<Arc<Door>>,
+) -> Result<Watchdog, Failure> {
     let runtime = Handle::current();
     let probe = move |limit: Duration| {
         let (answer, answered) = mpsc::channel();
         runtime.spawn(async move { answer.send(()) });
         (answered.recv_timeout(limit / 2)).map_err(|_| "no request would be taken")?;
+        if door.as_ref().is_some_and(|door| !door.is_alive()) {
+            return Err("the door's thread stands still".into());
+        }
         engine.probe(limit).map_err(|ailment| ailment.to_string())?;
         Ok(status(address, &engine))
     };

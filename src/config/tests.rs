@@ -54,6 +54,11 @@ fn wrong_values_name_the_key() {
             "quality.search.sharpness",
         ),
         ("[liveness]\nmode = \"strict\"", "mode"),
+        (
+            "[enrolment]\nduplicate_fpir = 1.0",
+            "enrolment.duplicate_fpir",
+        ),
+        ("[enrolment]\nduplicates = \"never\"", "duplicates"),
         ("[server]\nlisten = \"somewhere\"", "listen"),
     ] {
         let said = Config::parse(text).unwrap_err();
@@ -70,5 +75,33 @@ fn the_reference_describes_every_key() {
             reference.contains(&format!("`{name}`")) || reference.contains(&format!("[{name}]")),
             "{key}"
         );
+    }
+}
+
+#[test]
+fn a_data_folder_is_found_in_a_file_with_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recocomp.toml");
+    let default = Config::default().storage.data;
+    for (text, data) in [
+        (
+            "[storage]\ndata = \"/srv/faces\"\n[dor]\n",
+            Some("/srv/faces"),
+        ),
+        (
+            "[storage]\ndata = \"/srv/faces\"\n[door\nboard = \n",
+            Some("/srv/faces"),
+        ),
+        (
+            "[door]\nenabled = yes\n[storage]\ndata = \"/srv/faces\"\n",
+            Some("/srv/faces"),
+        ),
+        ("[storage]\ndata = 5\n", None),
+        ("\u{0}\u{0}", None),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        assert!(Config::load(Some(&path)).is_err(), "{text}");
+        let found = Config::data_folder_despite_mistakes(Some(&path));
+        assert_eq!(found, data.map_or(default.clone(), PathBuf::from), "{text}");
     }
 }

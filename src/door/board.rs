@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::license::write_durably;
 
 macro_rules! known {
     ($($name:literal),*) => {
@@ -227,6 +230,52 @@ impl Board {
     }
 }
 
+impl Board {
+    /// Keeps the board in the data folder, for [`Board::in_use`]. Writes only what has changed: the card is worth it.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub fn keep(&self, data: &Path) -> std::io::Result<()> {
+        if matches!(Board::in_use(data), Ok(Some(kept)) if kept == *self) {
+            return Ok(());
+        }
+        let text = toml::to_string(self).map_err(std::io::Error::other)?;
+        let text =
+            format!("# The board that the daemon drives; `recocomp door safe` reads it.\n{text}");
+        std::fs::create_dir_all(super::events::folder(data))?;
+        write_durably(&in_use(data), text.as_bytes(), 0o600)
+    }
+
+    /// The board whose pins the last daemon on this data took, whatever the configuration says by now.
+    ///
+    /// # Errors
+    /// [`BoardError`]: the file cannot be read or used.
+    pub fn in_use(data: &Path) -> Result<Option<Board>, BoardError> {
+        let path = in_use(data);
+        match Board::load(&path.to_string_lossy()) {
+            Err(BoardError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Ok(None)
+            }
+            loaded => loaded.map(Some),
+        }
+    }
+
+    /// Takes back [`Board::keep`].
+    ///
+    /// # Errors
+    /// The storage's.
+    pub fn forget(data: &Path) -> std::io::Result<()> {
+        match std::fs::remove_file(in_use(data)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn in_use(data: &Path) -> PathBuf {
+    super::events::folder(data).join("board.toml")
+}
+
 /// Milliseconds that an opening may last.
 pub const PULSE_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 
@@ -314,5 +363,23 @@ mod tests {
         }
         let said = Board::load("rpi9").unwrap_err().to_string();
         assert!(said.contains("rpi5") && said.contains("path"), "{said}");
+    }
+
+    #[test]
+    fn the_board_in_use_is_kept_as_it_is() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(Board::in_use(data.path()).unwrap(), None);
+        for name in names() {
+            let board = Board::load(name).unwrap();
+            board.keep(data.path()).unwrap();
+            assert_eq!(Board::in_use(data.path()).unwrap(), Some(board), "{name}");
+        }
+        std::fs::write(in_use(data.path()), "name = ").unwrap();
+        assert!(Board::in_use(data.path()).is_err());
+        Board::load("rpi4").unwrap().keep(data.path()).unwrap();
+        assert_eq!(Board::in_use(data.path()).unwrap().unwrap().name, "rpi4");
+        Board::forget(data.path()).unwrap();
+        Board::forget(data.path()).unwrap();
+        assert_eq!(Board::in_use(data.path()).unwrap(), None);
     }
 }

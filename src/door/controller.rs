@@ -19,6 +19,7 @@ const ALARM: Duration = Duration::from_secs(60);
 pub struct Rules {
     pub safe: Safe,
     pub pulse: Duration,
+    /// From the end of an opening; none at all if zero.
     pub cooldown: Duration,
     pub held_open: Duration,
 }
@@ -58,11 +59,13 @@ pub struct Controller {
     tamper: Debounced,
     unlocked_until: Option<Duration>,
     entry_until: Duration,
-    last_face: Option<Duration>,
+    no_face_until: Duration,
     denied_until: Duration,
     /// Since when the door is open, and whether that was said to be too long.
     open_since: Option<(Duration, bool)>,
-    alarm_until: Duration,
+    door_alarm_until: Duration,
+    /// Apart from the door's: closing a door does not silence it.
+    tamper_alarm_until: Duration,
 }
 
 impl Controller {
@@ -77,20 +80,23 @@ impl Controller {
             tamper: Debounced::new(false),
             unlocked_until: None,
             entry_until: Duration::ZERO,
-            last_face: None,
+            no_face_until: Duration::ZERO,
             denied_until: Duration::ZERO,
             open_since: sensed.door_open.then_some((now, false)),
-            alarm_until: Duration::ZERO,
+            door_alarm_until: Duration::ZERO,
+            tamper_alarm_until: Duration::ZERO,
         }
     }
 
     /// A face may enter. `false`: not yet, one just did.
     pub fn open_by_face(&mut self, now: Duration) -> bool {
-        if (self.last_face).is_some_and(|last| now < last + self.rules.cooldown) {
+        if now < self.no_face_until {
             return false;
         }
-        self.last_face = Some(now);
         self.unlock(now);
+        if !self.rules.cooldown.is_zero() {
+            self.no_face_until = now + self.rules.pulse + self.rules.cooldown;
+        }
         true
     }
 
@@ -118,20 +124,20 @@ impl Controller {
                 self.open_since = Some((now, false));
                 happened.push(Happening::DoorOpened);
                 if now >= self.entry_until {
-                    self.alarm_until = now + ALARM;
+                    self.door_alarm_until = now + ALARM;
                     happened.push(Happening::Forced);
                 }
             }
             Some(false) => {
                 self.open_since = None;
-                self.alarm_until = Duration::ZERO;
+                self.door_alarm_until = Duration::ZERO;
                 happened.push(Happening::DoorClosed);
             }
             None => {}
         }
         match self.tamper.changed(now, sensed.tamper) {
             Some(true) => {
-                self.alarm_until = now + ALARM;
+                self.tamper_alarm_until = now + ALARM;
                 happened.push(Happening::Tamper);
             }
             Some(false) => happened.push(Happening::TamperEnded),
@@ -141,7 +147,7 @@ impl Controller {
             && now >= *since + self.rules.held_open
         {
             *said = true;
-            self.alarm_until = now + ALARM;
+            self.door_alarm_until = now + ALARM;
             happened.push(Happening::HeldOpen);
         }
         if self.unlocked_until.is_some_and(|until| now >= until) {
@@ -154,7 +160,8 @@ impl Controller {
     /// Which outputs have current at `now`.
     pub fn outputs(&self, now: Duration) -> Switched {
         let unlocked = self.unlocked_until.is_some_and(|until| now < until);
-        let alarm = now < self.alarm_until || now < self.denied_until;
+        let alarm = (self.door_alarm_until.max(self.tamper_alarm_until)).max(self.denied_until);
+        let alarm = now < alarm;
         Switched {
             relay: unlocked == (self.rules.safe == Safe::Locked),
             green: unlocked,
@@ -267,10 +274,24 @@ mod tests {
     fn no_face_opens_twice_within_the_cool_down() {
         let mut door = Controller::new(RULES, NOTHING, ms(0));
         assert!(door.open_by_face(ms(0)));
-        assert!(!door.open_by_face(ms(1999)));
+        assert!(!door.open_by_face(ms(2999)));
         // It did not make the opening longer.
         assert!(!door.outputs(ms(3000)).relay);
-        assert!(door.open_by_face(ms(2000)));
+        // The cool-down begins when the lock is locked again.
+        assert!(!door.open_by_face(ms(4999)));
+        assert!(door.open_by_face(ms(5000)));
+    }
+
+    #[test]
+    fn without_a_cool_down_the_next_face_opens_at_once() {
+        let rules = Rules {
+            cooldown: Duration::ZERO,
+            ..RULES
+        };
+        let mut door = Controller::new(rules, NOTHING, ms(0));
+        assert!(door.open_by_face(ms(0)));
+        assert!(door.open_by_face(ms(1000)));
+        assert!(door.outputs(ms(3999)).relay && !door.outputs(ms(4000)).relay);
     }
 
     #[test]
@@ -364,5 +385,21 @@ mod tests {
             run(&mut door, 500, 600, NOTHING),
             [(540, Happening::TamperEnded)]
         );
+    }
+
+    #[test]
+    fn closing_the_door_silences_no_tamper_alarm() {
+        let both = Sensed {
+            door_open: true,
+            ..TAMPERED
+        };
+        let mut door = Controller::new(RULES, NOTHING, ms(0));
+        run(&mut door, 0, 200, both);
+        let closed = run(&mut door, 200, 400, TAMPERED);
+        assert_eq!(closed, [(240, Happening::DoorClosed)]);
+        assert!(door.outputs(ms(400)).buzzer);
+        run(&mut door, 400, 600, NOTHING);
+        assert!(door.outputs(ms(600)).buzzer, "mending it silences nothing");
+        assert!(!door.outputs(ms(60_100)).buzzer);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! It names who entered, never what they look like: no pictures, no templates.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -114,7 +115,6 @@ pub struct Record {
 
 /// The log, open for appending.
 pub struct Log {
-    _lock: File,
     folder: PathBuf,
     file: File,
     bytes: u64,
@@ -137,20 +137,16 @@ pub fn folder(data: &Path) -> PathBuf {
 impl Log {
     /// Opens the log in the data folder and goes on after its last event. A torn last line stays, on a line of its own.
     ///
+    /// Who writes holds [`super::lock::PinLock`]: the log has one writer.
+    ///
     /// # Errors
-    /// The files cannot be read or written, or another process keeps the log.
+    /// The files cannot be read or written.
     pub fn open(data: &Path, simulated: bool) -> io::Result<Log> {
         let folder = folder(data);
         std::fs::create_dir_all(&folder)?;
-        let lock = (OpenOptions::new().create(true).truncate(false).write(true))
-            .open(folder.join("lock"))?;
-        lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => io::Error::other("another recocomp looks after this door"),
-            TryLockError::Error(e) => e,
-        })?;
         let last = (0..=OLD_FILES)
             .find_map(|age| lines(&path(&folder, age)).ok()?.1.last().map(|r| r.seq));
-        let mut file = append(&folder)?;
+        let mut file = append(&path(&folder, 0))?;
         let text = std::fs::read(path(&folder, 0))?;
         if text.last().is_some_and(|last| *last != b'\n') {
             file.write_all(b"\n")?;
@@ -158,7 +154,6 @@ impl Log {
         Ok(Log {
             bytes: file.metadata()?.len(),
             file,
-            _lock: lock,
             folder,
             next: last.map_or(1, |seq| seq + 1),
             simulated,
@@ -168,10 +163,14 @@ impl Log {
     /// Appends an event; it is on the disk when this returns.
     ///
     /// # Errors
-    /// The disk refuses. The number is not used up.
+    /// The disk refuses. Open the log anew before the next event: this one may stand there in part, or whole.
     pub fn append(&mut self, event: &Event, happened: &Moment) -> io::Result<()> {
-        if self.bytes >= FILE_BYTES {
-            self.rotate()?;
+        if self.bytes >= FILE_BYTES
+            && let Err(e) = self.rotate()
+            && self.bytes >= 2 * FILE_BYTES
+        {
+            // Better a file that is too long than an event that is lost, but not without end.
+            return Err(e);
         }
         let record = Record {
             seq: self.next,
@@ -183,7 +182,7 @@ impl Log {
         let line = serde_json::to_string(&record)? + "\n";
         if let Err(e) = self.file.write_all(line.as_bytes()) {
             // Nothing half-written before the next one.
-            self.file.set_len(self.bytes)?;
+            let _ = self.file.set_len(self.bytes);
             return Err(e);
         }
         self.bytes += line.len() as u64;
@@ -191,22 +190,25 @@ impl Log {
         self.file.sync_data()
     }
 
+    /// Puts the present file aside. The new one is made first, and files move up only as far as there is a gap: a disk without room
+    /// for another file, or a power cut in between, costs no event however often it happens.
     fn rotate(&mut self) -> io::Result<()> {
-        for age in (0..OLD_FILES).rev() {
-            match std::fs::rename(path(&self.folder, age), path(&self.folder, age + 1)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
+        let new = self.folder.join("events.new.jsonl");
+        let file = append(&new)?;
+        let gap = (1..OLD_FILES).find(|age| !path(&self.folder, *age).exists());
+        for age in (0..gap.unwrap_or(OLD_FILES)).rev() {
+            std::fs::rename(path(&self.folder, age), path(&self.folder, age + 1))?;
         }
-        self.file = append(&self.folder)?;
+        std::fs::rename(&new, path(&self.folder, 0))?;
+        self.file = file;
         self.bytes = 0;
         File::open(&self.folder)?.sync_all()
     }
 }
 
-fn append(folder: &Path) -> io::Result<File> {
+fn append(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    (OpenOptions::new().create(true).append(true).mode(0o600)).open(path(folder, 0))
+    (OpenOptions::new().create(true).append(true).mode(0o600)).open(path)
 }
 
 /// When something happened.
@@ -238,14 +240,15 @@ pub fn uptime() -> Duration {
 /// The files cannot be read.
 pub fn read(data: &Path) -> io::Result<(u64, Vec<Record>)> {
     let folder = folder(data);
-    let mut all = Vec::new();
+    let mut all = BTreeMap::new();
     let mut unreadable = 0;
-    for age in (0..=OLD_FILES).rev() {
+    // From the newest, because files only grow older: one that is put aside meanwhile is read twice rather than not at all.
+    for age in 0..=OLD_FILES {
         let (bad, records) = lines(&path(&folder, age))?;
         unreadable += bad;
-        all.extend(records);
+        all.extend(records.into_iter().map(|record| (record.seq, record)));
     }
-    Ok((unreadable, all))
+    Ok((unreadable, all.into_values().collect()))
 }
 
 fn lines(path: &Path) -> io::Result<(u64, Vec<Record>)> {
@@ -282,7 +285,7 @@ mod tests {
         forced(&mut log);
         forced(&mut log);
         drop(log);
-        let mut file = append(&folder(data.path())).unwrap();
+        let mut file = append(&path(&folder(data.path()), 0)).unwrap();
         file.write_all(b"{\"seq\": 3, \"ev").unwrap();
         let mut log = Log::open(data.path(), true).unwrap();
         let opened = Event::Opened(Opened {
@@ -316,6 +319,36 @@ mod tests {
         let numbers: Vec<u64> = records.iter().map(|r| r.seq).collect();
         assert_eq!(numbers, [3, 4, 5, 6, 7, 8]);
         let files = std::fs::read_dir(folder(data.path())).unwrap().count();
-        assert_eq!(files, OLD_FILES + 1 + 1, "and the lock");
+        assert_eq!(files, OLD_FILES + 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_put_aside_costs_no_event() {
+        let data = tempfile::tempdir().unwrap();
+        let mut log = Log::open(data.path(), false).unwrap();
+        for _ in 0..3 {
+            forced(&mut log);
+            log.bytes = FILE_BYTES;
+        }
+        // As on a disk without room for another file.
+        let in_the_way = folder(data.path()).join("events.new.jsonl");
+        std::fs::create_dir(&in_the_way).unwrap();
+        log.bytes = 2 * FILE_BYTES;
+        for _ in 0..2 * OLD_FILES {
+            assert!(log.append(&Event::Forced, &Moment::now()).is_err());
+        }
+        log.bytes = FILE_BYTES;
+        forced(&mut log);
+        let numbers = || -> Vec<u64> {
+            let (_, records) = read(data.path()).unwrap();
+            records.iter().map(|r| r.seq).collect()
+        };
+        assert_eq!(numbers(), [1, 2, 3, 4]);
+        std::fs::remove_dir(&in_the_way).unwrap();
+        // As a power cut between two of the renames leaves it.
+        let files = folder(data.path());
+        std::fs::rename(path(&files, 2), path(&files, 3)).unwrap();
+        forced(&mut log);
+        assert_eq!(numbers(), [1, 2, 3, 4, 5]);
     }
 }

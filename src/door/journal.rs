@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::events::{Denied, Event, Log, Moment};
+use super::lock::PinLock;
 
 /// Events that may wait for the disk.
 const WAITING: usize = 1024;
@@ -18,32 +19,74 @@ const WAITING: usize = 1024;
 /// older events out of the log.
 const DENIED_EVERY: Duration = Duration::from_secs(10);
 
+/// How often an audit log that cannot be written is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How often it is said that it cannot be written.
+const FAULT_EVERY: Duration = Duration::from_secs(600);
+
 /// Where events are handed in. Never waits.
 #[derive(Clone)]
 pub struct Journal {
     to: SyncSender<(Event, Moment)>,
     lost: Arc<AtomicU64>,
+    fault: LogFault,
+}
+
+/// Why the audit log cannot be written at present, if so.
+#[derive(Clone, Default)]
+pub struct LogFault(Arc<Mutex<Option<String>>>);
+
+impl LogFault {
+    pub fn get(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    /// Returns the one before.
+    fn set(&self, fault: Option<String>) -> Option<String> {
+        std::mem::replace(&mut *self.lock(), fault)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Journal {
-    /// Opens the audit log and starts the thread, which ends when the last [`Journal`] does.
+    /// Starts the thread that opens the audit log and writes to it; it ends when the last [`Journal`] does. `lock` is kept as long.
+    ///
+    /// A log that cannot be written keeps no door shut: events then go to the log of the daemon alone and are counted, and it is
+    /// tried again.
     ///
     /// # Errors
-    /// The log cannot be opened.
-    pub fn start(data: &Path, simulated: bool) -> io::Result<(Journal, JoinHandle<()>)> {
-        let log = Log::open(data, simulated)?;
+    /// There is no thread to be had.
+    pub fn start(
+        data: &Path,
+        simulated: bool,
+        lock: Option<Arc<PinLock>>,
+    ) -> io::Result<(Journal, JoinHandle<()>)> {
         let (to, from) = sync_channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
+        let fault = LogFault::default();
         let mut writer = Writer {
-            log,
+            data: data.into(),
+            log: None,
+            again_at: None,
             lost: lost.clone(),
+            fault: fault.clone(),
+            told_at: None,
             simulated,
             denied: BTreeMap::new(),
+            _lock: lock,
         };
         let thread = std::thread::Builder::new()
             .name("door-events".into())
             .spawn(move || writer.run(&from))?;
-        Ok((Journal { to, lost }, thread))
+        Ok((Journal { to, lost, fault }, thread))
+    }
+
+    /// To be kept by whoever lets the thread end.
+    pub fn fault(&self) -> LogFault {
+        self.fault.clone()
     }
 
     pub fn tell(&self, event: Event) {
@@ -57,9 +100,17 @@ impl Journal {
 }
 
 struct Writer {
-    log: Log,
+    data: PathBuf,
+    /// `None` until it could be opened, and after it could not be written.
+    log: Option<Log>,
+    /// When to try to open it again.
+    again_at: Option<Instant>,
     lost: Arc<AtomicU64>,
+    fault: LogFault,
+    /// When the fault was last told.
+    told_at: Option<Instant>,
     simulated: bool,
+    _lock: Option<Arc<PinLock>>,
     /// By reason.
     denied: BTreeMap<String, Refusals>,
 }
@@ -74,16 +125,31 @@ struct Refusals {
 impl Writer {
     fn run(&mut self, from: &Receiver<(Event, Moment)>) {
         loop {
-            match from.recv_timeout(DENIED_EVERY) {
+            match from.recv_timeout(DENIED_EVERY.min(AGAIN_AFTER)) {
                 Ok((Event::Denied(denied), moment)) => self.denied(denied, moment),
                 Ok((event, moment)) => self.write(&event, &moment),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break self.write_rest(Duration::ZERO),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             self.write_rest(DENIED_EVERY);
-            match self.lost.swap(0, Ordering::Relaxed) {
-                0 => {}
-                count => self.write(&Event::Lost { count }, &Moment::now()),
+            self.write_lost();
+        }
+        self.again_at = None;
+        self.write_rest(Duration::ZERO);
+        self.write_lost();
+    }
+
+    /// Writes how many events are missing; with it a log that could not be written is tried again.
+    fn write_lost(&mut self) {
+        let count = self.lost.swap(0, Ordering::Relaxed);
+        if count == 0 {
+            return;
+        }
+        let lost = Event::Lost { count };
+        match self.append(&lost, &Moment::now()) {
+            true => self.trace(&lost),
+            false => {
+                self.lost.fetch_add(count, Ordering::Relaxed);
             }
         }
     }
@@ -126,6 +192,50 @@ impl Writer {
     }
 
     fn write(&mut self, event: &Event, moment: &Moment) {
+        self.trace(event);
+        if !self.append(event, moment) {
+            let count = match event {
+                Event::Denied(denied) => 1 + denied.more,
+                _ => 1,
+            };
+            self.lost.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the event is on the disk.
+    fn append(&mut self, event: &Event, moment: &Moment) -> bool {
+        if self.again_at.is_some_and(|at| Instant::now() < at) {
+            return false;
+        }
+        self.again_at = None;
+        let opened = match self.log.take() {
+            Some(log) => Ok(log),
+            None => Log::open(&self.data, self.simulated),
+        };
+        match opened.and_then(|mut log| log.append(event, moment).map(|()| log)) {
+            Ok(log) => {
+                self.log = Some(log);
+                if self.fault.set(None).is_some() {
+                    tracing::info!("door: the audit log can be written again");
+                    self.told_at = None;
+                }
+                true
+            }
+            Err(e) => {
+                self.again_at = Some(Instant::now() + AGAIN_AFTER);
+                self.fault.set(Some(e.to_string()));
+                if (self.told_at).is_none_or(|at| at.elapsed() >= FAULT_EVERY) {
+                    self.told_at = Some(Instant::now());
+                    tracing::error!(
+                        "door: the audit log cannot be written: {e}; the door goes on, its events go to this log alone"
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    fn trace(&self, event: &Event) {
         let text = serde_json::to_string(event).unwrap_or_default();
         let simulated = if self.simulated { " (simulated)" } else { "" };
         match event {
@@ -135,9 +245,6 @@ impl Writer {
             | Event::Fault { .. }
             | Event::Lost { .. } => tracing::warn!("door{simulated}: {text}"),
             _ => tracing::info!("door{simulated}: {text}"),
-        }
-        if let Err(e) = self.log.append(event, moment) {
-            tracing::error!("door: the audit log cannot be written: {e}");
         }
     }
 }
@@ -150,7 +257,7 @@ mod tests {
     #[test]
     fn who_knocks_fills_no_log_and_nothing_is_lost_count_of() {
         let data = tempfile::tempdir().unwrap();
-        let (journal, thread) = Journal::start(data.path(), true).unwrap();
+        let (journal, thread) = Journal::start(data.path(), true, None).unwrap();
         for _ in 0..100 {
             for reason in ["no_match", "liveness"] {
                 journal.tell(Event::Denied(Denied {
@@ -173,5 +280,33 @@ mod tests {
             .sum();
         assert_eq!(counted, 200);
         assert!(records.iter().any(|record| record.event == Event::Forced));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_opened_is_tried_again_and_what_is_missing_counted() {
+        let data = tempfile::tempdir().unwrap();
+        // A folder where the file should be.
+        let in_the_way = events::folder(data.path()).join("events.jsonl");
+        std::fs::create_dir_all(&in_the_way).unwrap();
+        let (journal, thread) = Journal::start(data.path(), true, None).unwrap();
+        journal.tell(Event::Forced);
+        journal.tell(Event::Tamper);
+        let fault = journal.fault();
+        while fault.get().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::fs::remove_dir(&in_the_way).unwrap();
+        drop(journal);
+        thread.join().unwrap();
+        let (_, records) = events::read(data.path()).unwrap();
+        assert!(matches!(records[0].event, Event::Lost { count: 1.. }));
+        let counted: u64 = (records.iter())
+            .map(|record| match &record.event {
+                Event::Lost { count } => *count,
+                _ => 1,
+            })
+            .sum();
+        assert_eq!(counted, 2, "{records:?}");
+        assert_eq!(fault.get(), None);
     }
 }

@@ -10,6 +10,7 @@
 //! | `controller` | what the pins should be, as a function of time and inputs |
 //! | `keeper` | the thread that has the pins, and its guard |
 //! | `journal`, [`events`] | the audit log |
+//! | [`lock`] | who has the pins |
 
 pub mod board;
 mod controller;
@@ -17,6 +18,7 @@ pub mod events;
 pub mod gpio;
 mod journal;
 mod keeper;
+pub mod lock;
 mod raspberry;
 pub mod schedule;
 pub mod settings;
@@ -34,14 +36,16 @@ use board::{Board, BoardError};
 use controller::Rules;
 use events::{Denied, Opened};
 use gpio::GpioError;
-use journal::Journal;
+use journal::{Journal, LogFault};
 use keeper::{Command, Keeper, Shared};
+use lock::{LockError, PinLock};
 use settings::Settings;
 
 /// Commands that may wait for the keeper, which looks every 20 ms.
 const WAITING: usize = 64;
-/// How long a search waits for the door.
+/// How long a search waits for the door: longer than a face may wait there, so that whoever opens is told so.
 const ANSWER: Duration = Duration::from_secs(2);
+const _: () = assert!(keeper::STALE.as_millis() < ANSWER.as_millis());
 /// How long the end of the program waits for the keeper.
 const STOP: Duration = Duration::from_secs(3);
 
@@ -52,8 +56,8 @@ pub enum DoorError {
     Board(#[from] BoardError),
     #[error(transparent)]
     Gpio(#[from] GpioError),
-    #[error("the door's audit log: {0}")]
-    Log(std::io::Error),
+    #[error(transparent)]
+    Lock(LockError),
     #[error("cannot start a thread of the door: {0}")]
     Thread(std::io::Error),
 }
@@ -63,6 +67,7 @@ pub struct Door {
     board: Board,
     commands: SyncSender<Command>,
     shared: Arc<Shared>,
+    log_fault: LogFault,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -83,9 +88,25 @@ impl Door {
     /// [`DoorError`], in words for the person who starts the daemon.
     pub fn start(settings: &Settings, data: &Path) -> Result<Door, DoorError> {
         let board = Board::load(&settings.board)?;
-        // First the log: it is locked, and not every board's pins are.
+        // First the lock: not every board's pins are taken by one program alone.
+        let lock = match PinLock::take(data) {
+            Ok(lock) => Some(Arc::new(lock)),
+            Err(held @ LockError::Held) => return Err(DoorError::Lock(held)),
+            Err(e) => {
+                tracing::error!("door: {e}; it goes on without");
+                None
+            }
+        };
+        // Before the pins: whoever takes them must be found out by `recocomp door safe`.
+        if let Err(e) = board.keep(data) {
+            // An earlier one must not be taken for it.
+            let _ = Board::forget(data);
+            tracing::error!(
+                "door: its board cannot be kept in the data folder ({e}); after a crash `recocomp door safe` needs a configuration that can be read"
+            );
+        }
         let (journal, writer) =
-            Journal::start(data, board.is_simulated()).map_err(DoorError::Log)?;
+            Journal::start(data, board.is_simulated(), lock.clone()).map_err(DoorError::Thread)?;
         let pins = gpio::open(&board, data)?;
         let (commands, receiver) = sync_channel(WAITING);
         let shared = Shared::new(pins.outputs);
@@ -103,9 +124,10 @@ impl Door {
             commands: receiver,
             journal: journal.clone(),
             shared: shared.clone(),
+            _lock: lock,
         };
         let inputs = pins.inputs;
-        let guarded = shared.clone();
+        let (guarded, log_fault) = (shared.clone(), journal.fault());
         let threads = vec![
             thread("door", move || keeper.run(inputs))?,
             thread("door-guard", move || keeper::guard(&guarded, &journal))?,
@@ -115,16 +137,29 @@ impl Door {
             board,
             commands,
             shared,
+            log_fault,
             threads: Mutex::new(threads),
         })
     }
 
+    /// There is no door any more: the pins of an earlier one are nobody's business, unless a daemon looks after them.
+    pub fn forget(data: &Path) {
+        if let Ok(Some(_lock)) = PinLock::take_existing(data)
+            && let Err(e) = Board::forget(data)
+        {
+            tracing::warn!("the board of a door that is no more cannot be forgotten: {e}");
+        }
+    }
+
     /// Opens for a face.
-    pub async fn open(&self, opened: Opened, cooldown: Denied) -> Answer {
+    ///
+    /// `refused` is written down if it does not, with the door's reason.
+    pub async fn open(&self, opened: Opened, refused: Denied) -> Answer {
         let (answer, answered) = oneshot::channel();
         let command = Command::Face {
             opened,
-            cooldown,
+            refused,
+            asked: Instant::now(),
             answer,
         };
         if self.commands.try_send(command).is_err() {
@@ -144,9 +179,19 @@ impl Door {
         }
     }
 
-    /// Whether the thread that has the pins goes round.
+    /// Whether the thread that has the pins lives. If not, only a restart of the daemon helps.
     pub fn is_alive(&self) -> bool {
         self.shared.is_alive()
+    }
+
+    /// Whether the button is looked at and faces can open. Not so for a second after a fault, nor as long as the pins cannot be taken.
+    pub fn is_tending(&self) -> bool {
+        self.shared.is_tending()
+    }
+
+    /// Why the audit log cannot be written at present.
+    pub fn log_fault(&self) -> Option<String> {
+        self.log_fault.get()
     }
 
     /// Releases the relay, gives the pins back and waits until the events are written.

@@ -11,7 +11,12 @@ use super::gpio::{GpioError, Inputs, Output, Outputs, Pins, Sensed};
 /// # Errors
 /// No Raspberry Pi, or no access to its registers.
 pub fn open(board: &Board) -> Result<Pins, GpioError> {
-    let gpio = Gpio::new().map_err(|e| GpioError::driver("of a Raspberry Pi", e))?;
+    let gpio = Gpio::new().map_err(|e| {
+        GpioError::driver(
+            "of a Raspberry Pi (/dev/gpiomem, of a Pi 5 /dev/gpiomem0)",
+            e,
+        )
+    })?;
     let take_output =
         |pin: &Option<board::OutputPin>| pin.as_ref().map(|pin| output(&gpio, pin)).transpose();
     let take_input =
@@ -98,7 +103,8 @@ mod tests {
     #[test]
     fn another_machine_is_told_so() {
         // On a Raspberry Pi there is nothing to refuse, and taking its pins is not a test's business.
-        if std::fs::exists("/dev/gpiomem").unwrap() {
+        let registers = ["/dev/gpiomem", "/dev/gpiomem0"];
+        if registers.iter().any(|path| std::fs::exists(path).unwrap()) {
             return;
         }
         let board = Board::load("rpi4").unwrap();

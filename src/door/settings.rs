@@ -39,7 +39,7 @@ pub struct Settings {
     pub schedule: Vec<String>,
     /// Milliseconds of an opening, in place of the board's.
     pub pulse_ms: Option<u64>,
-    /// Milliseconds after an opening in which no face opens again.
+    /// Milliseconds from the end of an opening by a face in which no face opens again; 0: the next one opens at once.
     pub cooldown_ms: u64,
     /// Seconds that an opened door may stay open before the alarm.
     pub held_open_s: u64,

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `pins.jsonl` | every change of an output, a line each: `{"ms": 123, "pin": "relay", "on": true}`; `ms` since boot |
-//! | `inputs` | names of the asserted inputs (`button`, `open`, `tamper`), read anew all the time; `fail`, `hang` and `panic` make the reading do so |
+//! | `inputs` | names of the asserted inputs (`button`, `open`, `tamper`), read anew all the time; `fail`, `hang` and `panic` make the reading do so, `panic-taking` the taking of the pins |
 //! | `lock` | held by who has the pins |
 //!
 //! Like real pins, outputs keep their state when a program is killed.
@@ -44,6 +44,12 @@ pub fn open(data: &Path) -> Result<Pins, GpioError> {
     if timeline.metadata().map_err(failed)?.len() > MAX_TIMELINE {
         timeline.set_len(0).map_err(failed)?;
     }
+    let inputs = folder.join("inputs");
+    let told = std::fs::read_to_string(&inputs).unwrap_or_default();
+    assert!(
+        !told.contains("panic-taking"),
+        "the simulated board was told to panic"
+    );
     let mut outputs = Timeline {
         timeline,
         _lock: lock,
@@ -53,7 +59,7 @@ pub fn open(data: &Path) -> Result<Pins, GpioError> {
     super::gpio::release(&mut outputs)?;
     Ok(Pins {
         outputs: Box::new(outputs),
-        inputs: Box::new(InputFile(folder.join("inputs"))),
+        inputs: Box::new(InputFile(inputs)),
     })
 }
 

@@ -4,17 +4,18 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use jiff::{Timestamp, Zoned};
 use sha2::{Digest, Sha256};
 
 use super::decision::Threshold;
+use super::wall_clock::WallClock;
 use super::{Code, EncodedPicture, Engine, Error, Identification};
 use crate::door::events::{Denied, Opened, Origin};
 use crate::door::schedule::Schedule;
 use crate::door::settings::{LivenessRule, Network, Settings};
 use crate::door::{Answer, Door};
-use crate::license::clock::BUILD_TIME;
+use crate::license;
 use crate::recognition::LivenessDemand;
 
 /// Bytes that a token must have at least.
@@ -24,7 +25,10 @@ const TOKEN_BYTES: usize = 16;
 pub struct Access {
     door: Arc<Door>,
     settings: Settings,
-    schedule: Schedule,
+    schedule: Arc<Schedule>,
+    time: Arc<WallClock>,
+    /// Whether it was said that nobody is let in.
+    pub(super) undecidable: AtomicBool,
     clients: Vec<Network>,
     /// SHA-256 of the token: comparing hashes tells nothing about the token by how long it takes.
     token: Option<[u8; 32]>,
@@ -123,32 +127,40 @@ impl Opening {
     }
 }
 
+/// SHA-256 of the token in `door.token_file`; `None` where none is asked for.
+///
+/// # Errors
+/// [`AccessError`] names the key and what was expected.
+pub fn door_token(settings: &Settings) -> Result<Option<[u8; 32]>, AccessError> {
+    let Some(path) = &settings.token_file else {
+        return Ok(None);
+    };
+    let text = std::fs::read(path).map_err(|source| AccessError::Token {
+        path: path.clone(),
+        source,
+    })?;
+    let token = text.trim_ascii();
+    match token.len() {
+        found if found < TOKEN_BYTES => Err(AccessError::ShortToken {
+            path: path.clone(),
+            found,
+        }),
+        _ => Ok(Some(Sha256::digest(token).into())),
+    }
+}
+
 impl Access {
     /// # Errors
     /// [`AccessError`] names the key and what was expected.
     pub fn new(settings: &Settings, door: Arc<Door>) -> Result<Access, AccessError> {
         let wrong = |e: String| AccessError::Settings(e);
-        let token = match &settings.token_file {
-            None => None,
-            Some(path) => {
-                let text = std::fs::read(path).map_err(|source| AccessError::Token {
-                    path: path.clone(),
-                    source,
-                })?;
-                let token = text.trim_ascii();
-                if token.len() < TOKEN_BYTES {
-                    return Err(AccessError::ShortToken {
-                        path: path.clone(),
-                        found: token.len(),
-                    });
-                }
-                Some(Sha256::digest(token).into())
-            }
-        };
+        let token = door_token(settings)?;
         let clients: Result<_, _> = settings.clients.iter().map(|c| c.parse()).collect();
         Ok(Access {
             door,
-            schedule: Schedule::parse(&settings.schedule).map_err(wrong)?,
+            schedule: Arc::new(Schedule::parse(&settings.schedule).map_err(wrong)?),
+            time: Arc::new(WallClock::new(license::clock_of_device())),
+            undecidable: AtomicBool::new(false),
             clients: clients.map_err(wrong)?,
             token,
             settings: settings.clone(),
@@ -178,29 +190,34 @@ impl Access {
     pub fn collection(&self) -> &str {
         &self.settings.collection
     }
-}
 
-/// Whether faces open at this time.
-fn timely(schedule: &Schedule, now: &Zoned) -> Result<(), Reason> {
-    if schedule.is_always() {
-        return Ok(());
+    pub(super) fn door(&self) -> &Door {
+        &self.door
     }
-    // A clock before this program was made was never set: what weekday it shows means nothing.
-    if now.timestamp() < Timestamp::from_second(BUILD_TIME as i64).unwrap_or(Timestamp::MIN) {
-        return Err(Reason::ClockNotSet);
+
+    /// Whether faces open at this time.
+    async fn timely(&self) -> Result<(), (Reason, Option<String>)> {
+        const UNCONFIRMED: &str = "nothing confirms the clock: no time server since the start, no hardware clock that agrees";
+        let (schedule, time) = (self.schedule.clone(), self.time.clone());
+        // It may ask another program for the time.
+        let allowed = match schedule.is_always() {
+            true => Ok(()),
+            false => (tokio::task::spawn_blocking(move || time.allows(&schedule)).await)
+                .unwrap_or(Err(Reason::ClockNotSet)),
+        };
+        allowed.map_err(|reason| {
+            let detail = (reason == Reason::ClockNotSet).then(|| UNCONFIRMED.to_owned());
+            (reason, detail)
+        })
     }
-    schedule.allows(now).then_some(()).ok_or(Reason::Schedule)
 }
 
 impl Engine {
     /// Puts a door before the engine.
     pub fn attach_door(&mut self, access: Access) {
-        if let Ok(status) = self.gallery.status(access.collection())
-            && let Err(e) = self.threshold(&access, status.feature_num)
-        {
-            tracing::warn!("door: nobody will be let in: {}", e.1);
-        }
+        let collection = access.collection().to_owned();
         self.access = Some(access);
+        self.look_after_door(&collection);
     }
 
     pub fn access(&self) -> Option<&Access> {
@@ -220,7 +237,10 @@ impl Engine {
         caller: &Caller,
     ) -> (Result<Identification, Error>, Opening) {
         let Some(access) = &self.access else {
-            let found = self.identify(collection, picture, top_k, liveness).await;
+            // Whoever asks to open acts on the answer, with a lock of their own perhaps: no picture of a face gets one.
+            let found = self
+                .identify(collection, picture, top_k, LivenessDemand::Enforce)
+                .await;
             let opening = Opening {
                 reason: Reason::NoDoor,
                 detail: Some("there is no door ([door] in the configuration)".into()),
@@ -293,8 +313,8 @@ impl Engine {
         let Some(best) = best else {
             return (Reason::NoMatch, None);
         };
-        if let Err(reason) = timely(&access.schedule, &Zoned::now()) {
-            return (reason, None);
+        if let Err(untimely) = access.timely().await {
+            return untimely;
         }
         let opened = Opened {
             by: "face".into(),
@@ -304,13 +324,13 @@ impl Engine {
             threshold: Some(threshold.cosine),
             request: origin.clone(),
         };
-        let cooldown = Denied {
-            reason: Reason::CoolDown.name().into(),
+        let refused = Denied {
+            reason: String::new(),
             person: Some(best.target.clone()),
             request: origin.clone(),
             more: 0,
         };
-        match access.door.open(opened, cooldown).await {
+        match access.door.open(opened, refused).await {
             Answer::Opened => (Reason::Matched, None),
             Answer::CoolDown => (Reason::CoolDown, None),
             Answer::Dead => (
@@ -320,7 +340,11 @@ impl Engine {
         }
     }
 
-    fn threshold(&self, access: &Access, faces: usize) -> Result<Threshold, (Reason, String)> {
+    pub(super) fn threshold(
+        &self,
+        access: &Access,
+        faces: usize,
+    ) -> Result<Threshold, (Reason, String)> {
         let Some(impostors) = &self.impostors else {
             let detail = "the embedding model has no impostor_cosine in models.toml".into();
             return Err((Reason::Undecidable, detail));
@@ -336,24 +360,6 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_clock_that_was_never_set_keeps_a_schedule_shut() {
-        let schedule = |entries: &[&str]| {
-            Schedule::parse(&entries.iter().map(|e| (*e).to_owned()).collect::<Vec<_>>()).unwrap()
-        };
-        let unset: Zoned = "1970-01-01T12:00[UTC]".parse().unwrap();
-        let set: Zoned = "2040-01-01T12:00[UTC]".parse().unwrap();
-        let always = schedule(&["daily 00:00-24:00"]);
-        assert_eq!(timely(&always, &unset), Err(Reason::ClockNotSet));
-        assert_eq!(timely(&always, &set), Ok(()));
-        assert_eq!(
-            timely(&schedule(&["daily 13:00-14:00"]), &set),
-            Err(Reason::Schedule)
-        );
-        // Without a schedule the clock does not matter.
-        assert_eq!(timely(&schedule(&[]), &unset), Ok(()));
-    }
 
     #[test]
     fn token_and_address_must_both_be_right_where_both_are_configured() {

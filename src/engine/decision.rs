@@ -65,6 +65,17 @@ impl Impostors {
         })
     }
 
+    /// The last point of the table: what is asked for where no more can be.
+    pub fn strictest(&self) -> Threshold {
+        let (log_rate, cosine) = self.points.last().copied().unwrap_or((0.0, 1.0));
+        let rate = 10_f64.powf(log_rate);
+        Threshold {
+            cosine: cosine as f32,
+            rate,
+            extrapolated: rate < self.measured_to * (1.0 - 1e-9),
+        }
+    }
+
     /// The cosine that the best match of a search needs, so that a stranger is taken for one of `faces` enrolled ones with a
     /// probability of at most `target` (0 to 1). Faces, not people: every one of a person's is a chance of its own.
     ///
@@ -177,6 +188,9 @@ mod tests {
         assert_eq!(table.threshold(1e-3, 0), Err(Undecidable::Nobody));
         assert!(table.threshold(0.0, 10).is_err());
         assert!(table.threshold(f64::NAN, 10).is_err());
+        let strictest = table.strictest();
+        assert!(near(strictest.cosine, 0.65) && strictest.extrapolated);
+        assert!((strictest.rate - 1e-6).abs() < 1e-12);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use crate::recognition::{LivenessDemand, SeenFace};
 
 impl Engine {
     /// Every face of `picture`, largest first; none is no error. No gate is asked: this is how a client
-    /// learns what one would say. With `liveness` each face is judged, and none refused for it.
+    /// learns what one would say. With `liveness` each face is judged, and none refused for it. In a
+    /// picture to be looked at as far, faces too unclear to be recognised are told as well.
     ///
     /// # Errors
     /// 1010, 1011 (liveness is switched off), 1014.
@@ -20,7 +21,9 @@ impl Engine {
         };
         self.liveness_demand(demand)?;
         let place = self.enter()?;
-        let outcome = place.submit(move |recognizer| recognizer.inspect_base64(&picture.0, demand));
+        let outcome = place.submit(move |recognizer| {
+            recognizer.inspect_base64(&picture.text, demand, picture.far)
+        });
         match outcome.await {
             Ok(seen) => Ok(seen.map_err(Rejection::from)?),
             Err(_) => Err(Rejection::Fault("a recognition worker failed".into()).into()),

@@ -1,5 +1,6 @@
 //! Adding and replacing faces.
 
+use super::doubts::{Asked, Doubts, Intent, Recognised};
 use super::{Code, EncodedPicture, Engine, Error, check_collection_name, check_target_id};
 use crate::gallery::Template;
 use crate::recognition::{Checks, Gate, Purpose};
@@ -20,6 +21,8 @@ pub enum Rejection {
     LowQuality(String),
     /// The face is not live, or that could not be judged.
     PresentationAttack(String),
+    /// The face is enrolled under another name, and that is refused.
+    Duplicate(String),
     /// Not the picture's fault.
     Fault(String),
 }
@@ -32,6 +35,7 @@ impl Rejection {
             | Rejection::NoFace(reason)
             | Rejection::LowQuality(reason)
             | Rejection::PresentationAttack(reason)
+            | Rejection::Duplicate(reason)
             | Rejection::Fault(reason) => reason,
         }
     }
@@ -46,6 +50,7 @@ impl From<Rejection> for Error {
             Rejection::PresentationAttack(reason) => {
                 Error::new(Code::PresentationAttack).with(reason)
             }
+            Rejection::Duplicate(reason) => Error::new(Code::AlreadyEnrolled).with(reason),
             Rejection::Fault(reason) => {
                 tracing::error!("recognition: {reason}");
                 Error::new(Code::Internal).with(reason)
@@ -67,6 +72,8 @@ pub struct EnrolmentReport {
     pub unknown_targets: Vec<String>,
     /// Index and number of faces of every picture that showed more than one.
     pub several_faces: Vec<(usize, usize)>,
+    /// What is doubtful about the batch, where that is wanted.
+    pub doubts: Doubts,
 }
 
 impl EnrolmentReport {
@@ -83,6 +90,8 @@ impl EnrolmentReport {
             Some(Code::NoFace)
         } else if any(|r| matches!(r, Rejection::LowQuality(_))) {
             Some(Code::LowQuality)
+        } else if any(|r| matches!(r, Rejection::Duplicate(_))) {
+            Some(Code::AlreadyEnrolled)
         } else if !self.quota_exceeded.is_empty() {
             Some(Code::TargetQuota)
         } else if !self.rejected.is_empty() {
@@ -102,19 +111,27 @@ impl Engine {
         &self,
         collection: String,
         items: Vec<Item>,
+        asked: Asked,
     ) -> Result<EnrolmentReport, Error> {
         self.check_batch(&collection, &items)?;
         let items = items.into_iter().enumerate().collect();
-        let (mut report, templates) = self.recognize_batch(items).await?;
+        let (mut report, mut batch) = self.recognize_batch(items).await?;
+        let turn = self.turn().await;
+        let rejected = &mut report.rejected;
+        report.doubts = self
+            .doubt(&collection, &mut batch, rejected, Intent::Add, asked)
+            .await?;
         // Only now: a picture without a face takes nobody's place.
-        let targets = templates.iter().map(|(target, _)| target.as_str());
+        let targets = batch.iter().map(|one| one.target.as_str());
         let promise = self.promise_people(&collection, targets)?;
+        let name = collection.clone();
         let stored = self
             .with_gallery(move |gallery| {
-                let _promise = promise;
-                gallery.insert(&collection, templates)
+                let _held = (promise, turn);
+                gallery.insert(&collection, to_store(batch))
             })
             .await?;
+        self.look_after_door(&name);
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
         Ok(report)
@@ -129,6 +146,7 @@ impl Engine {
         &self,
         collection: String,
         items: Vec<Item>,
+        asked: Asked,
     ) -> Result<EnrolmentReport, Error> {
         self.check_batch(&collection, &items)?;
         // Pictures of unknown targets are not worth a network's time.
@@ -140,15 +158,25 @@ impl Engine {
                 unknown.push(item.target);
             }
         }
-        let (mut report, mut templates) = self.recognize_batch(known).await?;
+        let (mut report, mut batch) = self.recognize_batch(known).await?;
         let faulty = |target: &str| {
             let mut rejected = report.rejected.iter();
             rejected.any(|(_, of, why)| of == target && matches!(why, Rejection::Fault(_)))
         };
-        templates.retain(|(target, _)| !faulty(target));
-        let stored = self
-            .with_gallery(move |gallery| gallery.update(&collection, templates))
+        batch.retain(|one| !faulty(&one.target));
+        let turn = self.turn().await;
+        let rejected = &mut report.rejected;
+        report.doubts = self
+            .doubt(&collection, &mut batch, rejected, Intent::Replace, asked)
             .await?;
+        let name = collection.clone();
+        let stored = self
+            .with_gallery(move |gallery| {
+                let _held = turn;
+                gallery.update(&collection, to_store(batch))
+            })
+            .await?;
+        self.look_after_door(&name);
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
         report.unknown_targets = unknown;
@@ -181,7 +209,7 @@ impl Engine {
     async fn recognize_batch(
         &self,
         items: Vec<(usize, Item)>,
-    ) -> Result<(EnrolmentReport, Vec<(String, Template)>), Error> {
+    ) -> Result<(EnrolmentReport, Vec<Recognised>), Error> {
         let place = self.enter()?;
         let mut report = EnrolmentReport::default();
         let (labels, pictures): (Vec<_>, Vec<_>) = items
@@ -195,20 +223,29 @@ impl Engine {
         let results = self
             .recognize(&place, pictures, Purpose::Enrolment, checks)
             .await;
-        let mut templates = Vec::new();
+        let mut recognised = Vec::new();
         for ((index, target), result) in labels.into_iter().zip(results) {
             match result {
                 Ok(recognition) => {
                     if recognition.faces > 1 {
                         report.several_faces.push((index, recognition.faces));
                     }
-                    templates.push((target, recognition.template));
+                    recognised.push(Recognised {
+                        index,
+                        target,
+                        template: recognition.template,
+                    });
                 }
                 Err(rejection) => report.rejected.push((index, target, rejection)),
             }
         }
-        Ok((report, templates))
+        Ok((report, recognised))
     }
+}
+
+fn to_store(batch: Vec<Recognised>) -> Vec<(String, Template)> {
+    let items = batch.into_iter().map(|one| (one.target, one.template));
+    items.collect()
 }
 
 #[cfg(test)]
@@ -255,6 +292,12 @@ mod tests {
             code(&[blurred.clone(), face.clone()], false, 0),
             Some(Code::NoFace)
         );
+        let twice = Rejection::Duplicate(String::new());
+        assert_eq!(
+            code(&[twice.clone(), blurred.clone()], true, 0),
+            Some(Code::LowQuality)
+        );
+        assert_eq!(code(&[twice, image], true, 0), Some(Code::AlreadyEnrolled));
         assert_eq!(code(&[blurred], false, 1), None);
         assert_eq!(code(&[face], true, 0), Some(Code::NoFace));
         assert_eq!(code(&[], false, 0), None);

@@ -24,6 +24,7 @@ pub enum Code {
     UnknownTarget,
     PresentationAttack,
     LowQuality,
+    AlreadyEnrolled,
     Busy,
     AuthenticationRequired,
     Internal,
@@ -50,6 +51,7 @@ impl Code {
             Code::AuthenticationRequired => 1015,
             Code::PresentationAttack => 1016,
             Code::LowQuality => 1017,
+            Code::AlreadyEnrolled => 1018,
             Code::Internal => 500,
         }
     }
@@ -74,6 +76,7 @@ impl Code {
             Code::AuthenticationRequired => "Authentication required",
             Code::PresentationAttack => "Presentation attack suspected",
             Code::LowQuality => "Face quality too low",
+            Code::AlreadyEnrolled => "Face already enrolled",
             Code::Internal => "Internal server error",
         }
     }

@@ -1,10 +1,11 @@
 //! Who is this (1:N), and are these two one person (1:1).
 
 use super::{Code, EncodedPicture, Engine, Error, Rejection, check_collection_name};
+use crate::gallery::Hit;
 use crate::recognition::{Checks, Gate, Liveness, LivenessDemand, Purpose, Recognition};
 
 /// Rows an identification gives at most.
-const MAX_TOP_K: u64 = 100;
+pub(super) const MAX_TOP_K: u64 = 100;
 
 /// One person of the collection.
 #[derive(Clone, Debug)]
@@ -54,12 +55,9 @@ impl Engine {
         liveness: LivenessDemand,
     ) -> Result<Identification, Error> {
         check_collection_name(&collection)?;
-        if top_k < 1 {
-            return Err(
-                Error::new(Code::InvalidParameter).with("top_k: a whole number from 1 is expected")
-            );
-        }
+        check_top_k(top_k)?;
         let checks = Checks {
+            far: picture.far,
             gate: Gate::Search,
             liveness: self.liveness_demand(liveness)?,
             ..Checks::default()
@@ -71,7 +69,7 @@ impl Engine {
         // commits for a thread of the disk's.
         let gallery = self.gallery.clone();
         let outcome = place.submit(move |recognizer| -> Result<_, Error> {
-            let probe = (recognizer.recognize_base64(&picture.0, Purpose::Probe, checks))
+            let probe = (recognizer.recognize_base64(&picture.text, Purpose::Probe, checks))
                 .map_err(Rejection::from)?;
             let hits = gallery.search(&collection, &probe.template, top_k)?;
             Ok((probe, hits))
@@ -79,16 +77,20 @@ impl Engine {
         let (probe, hits) = (outcome.await)
             .map_err(|_| Rejection::Fault("a recognition worker failed".into()))??;
         Ok(Identification {
-            matches: (hits.into_iter())
-                .map(|hit| Match {
-                    target: hit.target,
-                    score: self.score.score(hit.cosine),
-                    cosine: hit.cosine,
-                })
-                .collect(),
+            matches: self.matches(hits),
             faces: probe.faces,
             liveness: probe.liveness,
         })
+    }
+
+    pub(super) fn matches(&self, hits: Vec<Hit>) -> Vec<Match> {
+        (hits.into_iter())
+            .map(|hit| Match {
+                target: hit.target,
+                score: self.embedding.score.score(hit.cosine),
+                cosine: hit.cosine,
+            })
+            .collect()
     }
 
     /// Whether the largest faces of two pictures are one person. A demand about `liveness` is one about
@@ -123,9 +125,21 @@ impl Engine {
         let first = next("face_image1")?;
         let second = next("face_image2")?;
         Ok(Verification {
-            score: self.score.score(first.template.cosine(&second.template)),
+            score: self
+                .embedding
+                .score
+                .score(first.template.cosine(&second.template)),
             faces: [first.faces, second.faces],
             liveness: [first.liveness, second.liveness],
         })
+    }
+}
+
+pub(super) fn check_top_k(top_k: u64) -> Result<(), Error> {
+    match top_k {
+        0 => {
+            Err(Error::new(Code::InvalidParameter).with("top_k: a whole number from 1 is expected"))
+        }
+        _ => Ok(()),
     }
 }

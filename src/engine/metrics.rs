@@ -13,6 +13,15 @@ pub struct Metrics {
     people: usize,
     features: usize,
     warnings: usize,
+    door: Option<DoorWorks>,
+}
+
+/// What works at the door.
+#[derive(Clone, Copy, Debug)]
+struct DoorWorks {
+    pins: bool,
+    audit_log: bool,
+    decides: bool,
 }
 
 impl Engine {
@@ -25,6 +34,11 @@ impl Engine {
             people: collections.iter().map(|c| c.person_num).sum(),
             features: collections.iter().map(|c| c.feature_num).sum(),
             warnings: self.gallery.warnings().len(),
+            door: self.door_health().map(|door| DoorWorks {
+                pins: door.tending,
+                audit_log: door.log_fault.is_none(),
+                decides: door.undecidable.is_none(),
+            }),
         }
     }
 }
@@ -94,7 +108,29 @@ impl fmt::Display for Metrics {
                 gallery.compactions,
             ),
         ];
-        for (name, kind, help, value) in rows {
+        let door = self.door.map(|door| {
+            [
+                (
+                    "door_works",
+                    "gauge",
+                    "Whether the door's pins can be used.",
+                    u64::from(door.pins),
+                ),
+                (
+                    "door_audit_log",
+                    "gauge",
+                    "Whether the door's audit log can be written.",
+                    u64::from(door.audit_log),
+                ),
+                (
+                    "door_decides",
+                    "gauge",
+                    "Whether the door can decide with the faces that are enrolled.",
+                    u64::from(door.decides),
+                ),
+            ]
+        });
+        for (name, kind, help, value) in rows.into_iter().chain(door.into_iter().flatten()) {
             writeln!(f, "# HELP recocomp_{name} {help}")?;
             writeln!(f, "# TYPE recocomp_{name} {kind}")?;
             writeln!(f, "recocomp_{name} {value}")?;

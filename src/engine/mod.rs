@@ -4,23 +4,36 @@ mod access;
 mod collections;
 mod decision;
 mod detection;
+mod door_health;
+mod doubt_rules;
+mod doubts;
 mod enrolment;
 mod error;
+mod features;
 mod identification;
 mod licensing;
 mod liveness;
 mod metrics;
 mod names;
+mod people;
 mod probe;
+mod wall_clock;
 
-pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason};
+pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason, door_token};
+pub use decision::{Impostors, Threshold, Undecidable};
+pub use door_health::DoorHealth;
+pub use doubt_rules::{DisagreementRule, DoubtRules, DuplicateRule};
+pub use doubts::{Asked, Disagreement, Doubts, Duplicate};
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
+pub use features::{Embedding, Extraction};
 pub use identification::{Identification, Match, Verification};
 pub use liveness::LivenessMode;
 pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id};
+pub use people::{DEFAULT_PAGE, PersonReport};
 pub use probe::Ailment;
+pub use wall_clock::is_right as clock_is_right;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +41,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::gallery::{self, Gallery, GalleryError, Keeper};
-use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool, ScoreCurve};
+use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool};
 use crate::license::License;
 use crate::license::device::DeviceIdentity;
 use crate::recognition::{Checks, Purpose, Recognition, Recognizer, RecognizerOptions, Refusal};
@@ -48,6 +61,10 @@ pub struct EngineOptions {
     pub recognizer: RecognizerOptions,
     /// What searches and comparisons ask about liveness.
     pub liveness: LivenessMode,
+    /// Whether templates are given to clients and taken from them.
+    pub features: bool,
+    /// What is done about doubtful enrolments.
+    pub doubts: DoubtRules,
     /// Threads that recognise, each with its own networks.
     pub workers: usize,
     /// Requests that may wait for a worker, beside the ones being worked on.
@@ -56,9 +73,14 @@ pub struct EngineOptions {
     pub max_batch: usize,
 }
 
-/// A picture as base64 text, not yet looked at.
+/// A picture not yet looked at.
 #[derive(Clone, Debug)]
-pub struct EncodedPicture(pub Bytes);
+pub struct EncodedPicture {
+    /// Base64.
+    pub text: Bytes,
+    /// Whether faces are looked for in tiles, so that small ones are found, too.
+    pub far: bool,
+}
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +91,10 @@ pub enum StartError {
     Gallery(#[from] GalleryError),
     #[error("the networks do not run here: {0}")]
     Rehearsal(Refusal),
+    #[error(
+        "`enrolment.duplicates` cannot be decided: the embedding model has no impostor_cosine in models.toml; set it to \"asked\""
+    )]
+    Undecidable,
     #[error("cannot start a recognition thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -88,7 +114,11 @@ pub struct Engine {
     _keeper: Keeper,
     license: License,
     promised: licensing::Promised,
-    score: ScoreCurve,
+    embedding: Embedding,
+    features: bool,
+    doubts: DoubtRules,
+    /// See [`doubts::Turn`].
+    turns: Arc<tokio::sync::Mutex<()>>,
     /// Without it no door opens.
     impostors: Option<decision::Impostors>,
     access: Option<Access>,
@@ -119,8 +149,15 @@ impl Engine {
         }
         let gallery = Arc::new(gallery);
         let keeper = Keeper::start(gallery.clone())?;
-        let score = models.score;
+        let embedding = Embedding {
+            model: models.embedder.entry.id.clone(),
+            template_space: models.template_space.clone(),
+            score: models.score,
+        };
         let impostors = decision::Impostors::of(&models.embedder.entry);
+        if impostors.is_none() && options.doubts.duplicates != DuplicateRule::Asked {
+            return Err(StartError::Undecidable);
+        }
         let recognizer = options.recognizer;
         let files = models.clone();
         let recognizers = Pool::start::<StartError, _>(
@@ -139,7 +176,10 @@ impl Engine {
             _keeper: keeper,
             license,
             promised: licensing::Promised::default(),
-            score,
+            embedding,
+            features: options.features,
+            doubts: options.doubts,
+            turns: Arc::default(),
             impostors,
             access: None,
             liveness: options.liveness,
@@ -172,7 +212,8 @@ impl Engine {
         checks: Checks,
     ) -> Vec<Result<Recognition, Rejection>> {
         let job = move |recognizer: &mut Recognizer, picture: EncodedPicture| {
-            recognizer.recognize_base64(&picture.0, purpose, checks)
+            let far = picture.far;
+            recognizer.recognize_base64(&picture.text, purpose, Checks { far, ..checks })
         };
         let results = place.map(pictures, job).await;
         (results.into_iter())

@@ -13,6 +13,7 @@
 //! replay      reading a journal             journal   writing one
 //! operation   what a record says            format    its bytes
 //! template    a face template               files     durable names
+//! listing     everyone, page by page        lookup    one person, many searches at once
 //! waste       when a journal is rewritten   lock, clock
 //! ```
 
@@ -34,7 +35,9 @@ mod healing;
 mod hurry;
 mod journal;
 mod keeper;
+mod listing;
 mod lock;
+mod lookup;
 mod metrics;
 mod operation;
 mod people;
@@ -61,8 +64,9 @@ pub use collection::CollectionStatus;
 pub use error::{GalleryError, Warning};
 pub use gallery::{Gallery, Imported, MAX_COLLECTIONS, MAX_FEATURES_PER_TARGET, Options};
 pub use keeper::{Keeper, step_back};
+pub use listing::{Page, Person};
 pub use metrics::GalleryMetrics;
 pub use people::Hit;
 pub use seal::SealError;
 pub use survey::{Snapshot, Surveyed, survey};
-pub use template::{RowBits, TEMPLATE_DIMENSIONS, Template, TemplateError};
+pub use template::{RowBits, TEMPLATE_DIMENSIONS, Template, TemplateError, UNIT_TOLERANCE};

@@ -23,8 +23,8 @@ pub struct Hit {
 /// Cloning shares the rows, so a search or a compaction goes on with the people it saw while others come and go.
 #[derive(Clone, Default)]
 pub(super) struct People {
-    base: Option<Base>,
-    chunks: Vec<Tail>,
+    pub(super) base: Option<Base>,
+    pub(super) chunks: Vec<Tail>,
     /// Places of the people in the tail; those of the generation are found by their order.
     index: Arc<HashMap<Arc<str>, Place>>,
     persons: usize,
@@ -34,17 +34,17 @@ pub(super) struct People {
 }
 
 #[derive(Clone)]
-struct Base {
-    generation: Arc<Generation>,
-    dead: Arc<Bits>,
+pub(super) struct Base {
+    pub generation: Arc<Generation>,
+    pub dead: Arc<Bits>,
     /// Blocks of it are lost for good; those whose rows they held are among the dead.
     lost: bool,
 }
 
 #[derive(Clone)]
-struct Tail {
-    chunk: Arc<Chunk>,
-    dead: Arc<Bits>,
+pub(super) struct Tail {
+    pub chunk: Arc<Chunk>,
+    pub dead: Arc<Bits>,
 }
 
 #[derive(Clone, Copy)]
@@ -104,6 +104,23 @@ impl People {
         }
         self.in_base(target)
             .map_or(0, |(base, person)| base.generation.rows_of(person).len())
+    }
+
+    /// The features of `target` in the order of enrolment, `None` for someone unknown.
+    ///
+    /// # Errors
+    /// [`Damaged`], then and at every later call.
+    pub fn originals_of(&self, target: &str) -> Result<Option<Vec<RowBits>>, Damaged> {
+        if let Some(place) = self.index.get(target) {
+            let chunk = &self.chunks[place.chunk as usize].chunk;
+            let rows = chunk.rows_of(place.person as usize);
+            return Ok(Some(chunk.originals()[rows].to_vec()));
+        }
+        self.check_target(target)?;
+        Ok(self.in_base(target).map(|(base, person)| {
+            let rows = base.generation.rows_of(person);
+            base.generation.originals()[rows].to_vec()
+        }))
     }
 
     /// What a search reads.

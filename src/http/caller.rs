@@ -46,7 +46,7 @@ impl CalledBy {
                     .with("the door's token is expected: Authorization: Bearer TOKEN (door.token_file)")
                     .into(),
                 Forbidden::Address => ApiError::forbidden(
-                    "this address may not open the door nor change who may enter (door.clients)",
+                    "this address may not open the door nor read or change who may enter (door.clients)",
                 ),
             }
         })
@@ -61,5 +61,14 @@ impl CalledBy {
             Some(access) if access.collection() == collection => self.may_open(state),
             _ => Ok(()),
         }
+    }
+
+    /// Whether this client may read who is in a collection, and probe it with templates of its own, from whose scores the enrolled
+    /// ones can be computed. Anyone may, except of the collection that opens the door: whoever may change it anyway.
+    ///
+    /// # Errors
+    /// As [`CalledBy::may_open`].
+    pub fn may_read(&self, state: &AppState, collection: &str) -> Result<(), ApiError> {
+        self.may_change(state, collection)
     }
 }

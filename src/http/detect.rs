@@ -37,7 +37,7 @@ fn row(seen: &SeenFace, liveness: bool) -> Value {
         "box": [tenths(b.x), tenths(b.y), tenths(b.width), tenths(b.height)],
         "score": face.score,
         "keypoints": keypoints,
-        "quality": quality(&seen.quality),
+        "quality": seen.quality.as_ref().map(quality),
     });
     if liveness {
         row["liveness"] = json!(seen.liveness);

@@ -9,7 +9,7 @@ use super::caller::CalledBy;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::router::AppState;
-use crate::engine::{Code, EnrolmentReport, Error, Item};
+use crate::engine::{Asked, Code, Doubts, EnrolmentReport, Error, Item};
 
 /// What the two endpoints have in common: the body, and a report that failed answers keep as well.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,10 +55,14 @@ async fn enrol(
     let outcome = async {
         let fields = fields?;
         let (collection, items) = batch(&fields)?;
+        let asked = Asked {
+            duplicates: fields.flag("duplicates")?,
+            disagreements: fields.flag("disagreements")?,
+        };
         caller.may_change(&state, &collection)?;
         Ok(match kind {
-            Kind::Insert => state.engine.insert(collection, items).await?,
-            Kind::Update => state.engine.update(collection, items).await?,
+            Kind::Insert => state.engine.insert(collection, items, asked).await?,
+            Kind::Update => state.engine.update(collection, items, asked).await?,
         })
     };
     match outcome.await {
@@ -131,6 +135,23 @@ fn report_fields(report: &EnrolmentReport, kind: Kind) -> Map<String, Value> {
     if kind == Kind::Update {
         field("target_invalid", json!(report.unknown_targets));
     }
+    fields.extend(doubt_fields(&report.doubts));
+    fields
+}
+
+/// Only what somebody wanted to know.
+fn doubt_fields(doubts: &Doubts) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if let Some(found) = &doubts.duplicates {
+        let rows = (found.iter())
+            .map(|row| json!({"index": row.index, "target_id": row.target, "result": row.other, "score": row.score}));
+        fields.insert("duplicates".into(), rows.collect());
+    }
+    if let Some(found) = &doubts.disagreements {
+        let rows = (found.iter())
+            .map(|row| json!({"index": row.index, "target_id": row.target, "score": row.score}));
+        fields.insert("disagreements".into(), rows.collect());
+    }
     fields
 }
 
@@ -141,6 +162,7 @@ fn remarks(report: &EnrolmentReport) -> Option<String> {
     let several = (report.several_faces.iter()).map(|(index, faces)| {
         format!("face_image[{index}]: {faces} faces were seen, the largest was used")
     });
-    let all: Vec<String> = refused.chain(several).collect();
+    let about_doubts = report.doubts.remark.iter().cloned();
+    let all: Vec<String> = refused.chain(several).chain(about_doubts).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }

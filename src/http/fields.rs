@@ -17,14 +17,21 @@ use super::router::AppState;
 use crate::engine::EncodedPicture;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 15] = [
+    "after",
     "collection_name",
+    "disagreements",
+    "duplicates",
     "face_image",
     "face_image1",
     "face_image2",
+    "far",
+    "feature",
+    "limit",
     "liveness",
     "open",
     "target_id",
+    "template_space",
     "top_k",
 ];
 /// Names a request may list.
@@ -95,11 +102,28 @@ impl Fields {
 
     /// `true` or `false`; a field that is not there is `false`.
     pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
-        let known = NAMES.iter().position(|known| *known == name);
-        match known.is_some_and(|index| self.values[index].is_some()) {
+        match self.has(name) {
             true => self.get(name, "true or false"),
             false => Ok(false),
         }
+    }
+
+    /// What `read` makes of a field, if it is there and not `null`.
+    pub fn optional<'a, T>(
+        &'a self,
+        name: &str,
+        read: impl FnOnce(&'a Fields, &str) -> Result<T, ApiError>,
+    ) -> Result<Option<T>, ApiError> {
+        match self.has(name) && self.raw(name, "anything")? != "null" {
+            true => read(self, name).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether the field is there, with whatever value.
+    fn has(&self, name: &str) -> bool {
+        let known = NAMES.iter().position(|known| *known == name);
+        known.is_some_and(|index| self.values[index].is_some())
     }
 
     pub fn string(&self, name: &str) -> Result<String, ApiError> {
@@ -135,23 +159,28 @@ impl Fields {
         }
     }
 
+    /// A picture, to be looked at as far if the field `far` says so.
     pub fn picture(&self, name: &str) -> Result<EncodedPicture, ApiError> {
         let text: Text<'_> = self.get(name, "a picture as a base64 string")?;
-        Ok(self.encoded(text))
+        Ok(self.encoded(text, self.flag("far")?))
     }
 
     pub fn pictures(&self, name: &str) -> Result<Vec<EncodedPicture>, ApiError> {
         let expected = "a list of pictures as base64 strings";
         let texts: Vec<Text<'_>> = self.list(name, expected, self.max_batch)?;
-        Ok(texts.into_iter().map(|text| self.encoded(text)).collect())
+        let far = self.flag("far")?;
+        Ok((texts.into_iter())
+            .map(|text| self.encoded(text, far))
+            .collect())
     }
 
     /// Shares the body's memory where the string has no escapes.
-    fn encoded(&self, text: Text<'_>) -> EncodedPicture {
-        EncodedPicture(match text.0 {
+    fn encoded(&self, text: Text<'_>, far: bool) -> EncodedPicture {
+        let text = match text.0 {
             Cow::Borrowed(text) => self.held.bytes.slice_ref(text.as_bytes()),
             Cow::Owned(text) => Bytes::from(text),
-        })
+        };
+        EncodedPicture { text, far }
     }
 }
 
@@ -289,11 +318,11 @@ mod tests {
     fn pictures_share_the_memory_of_the_body() {
         let fields = fields(r#"{"face_image": ["AAAA", "B\/BB"]}"#);
         let pictures = fields.pictures("face_image").unwrap();
-        assert_eq!(&pictures[0].0[..], b"AAAA");
-        assert_eq!(&pictures[1].0[..], b"B/BB");
+        assert_eq!(&pictures[0].text[..], b"AAAA");
+        assert_eq!(&pictures[1].text[..], b"B/BB");
         let body = fields.held.bytes.as_ptr_range();
-        assert!(body.contains(&pictures[0].0.as_ptr()));
-        assert!(!body.contains(&pictures[1].0.as_ptr()));
+        assert!(body.contains(&pictures[0].text.as_ptr()));
+        assert!(!body.contains(&pictures[1].text.as_ptr()));
     }
 
     #[test]
@@ -318,6 +347,15 @@ mod tests {
     fn the_last_of_two_equal_names_counts_and_unknown_ones_are_ignored() {
         let fields = fields(r#"{"target_id": "x", "b": [1, {"c": null}], "target_id": "y"}"#);
         assert_eq!(fields.string("target_id").unwrap(), "y");
+    }
+
+    #[test]
+    fn an_optional_field_may_be_absent_or_null_but_not_wrong() {
+        let read = |text: &str| fields(text).optional("after", Fields::string);
+        assert_eq!(read("{}").unwrap(), None);
+        assert_eq!(read(r#"{"after": null}"#).unwrap(), None);
+        assert_eq!(read(r#"{"after": "x"}"#).unwrap(), Some("x".into()));
+        assert!(read(r#"{"after": 7}"#).is_err());
     }
 
     #[test]

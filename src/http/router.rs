@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::body::BodyLimits;
 use super::error::ApiError;
-use super::{PREFIX, collection, detect, face, request_log, search, system};
+use super::{PREFIX, collection, detect, face, feature, person, request_log, search, system};
 use crate::engine::{Code, Engine, Error};
 use crate::license;
 
@@ -33,6 +33,13 @@ pub fn router(state: AppState) -> Router {
             get($handler).post($handler).head(method_not_allowed) as MethodRouter<AppState>
         };
     }
+    let features = Router::new()
+        .route("/face/feature", both!(feature::extract))
+        .route("/face/search/feature", both!(feature::search))
+        .route_layer(middleware::from_fn_with_state(
+            state.clone(),
+            feature::if_exchanged,
+        ));
     let licensed = Router::new()
         .route("/create/collection", both!(collection::create))
         .route("/clear/collection", both!(collection::clear))
@@ -41,9 +48,12 @@ pub fn router(state: AppState) -> Router {
         .route("/face/insert", both!(face::insert))
         .route("/face/update", both!(face::update))
         .route("/delete/id", both!(face::delete_id))
+        .route("/person/list", both!(person::list))
+        .route("/person/get", both!(person::get))
         .route("/face/detect", both!(detect::detect))
         .route("/face/search", both!(search::search))
         .route("/face/compare", both!(search::compare))
+        .merge(features)
         .route_layer(middleware::from_fn_with_state(
             state.clone(),
             require_license,

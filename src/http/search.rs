@@ -8,7 +8,7 @@ use super::caller::CalledBy;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::router::AppState;
-use crate::engine::{Identification, Opening};
+use crate::engine::{Identification, Match, Opening};
 use crate::recognition::{Liveness, LivenessDemand};
 
 pub async fn search(
@@ -38,14 +38,18 @@ pub async fn search(
 }
 
 fn rows(found: Identification, demand: LivenessDemand) -> Answer {
-    let rows: Vec<Value> = (found.matches.into_iter())
-        .map(|row| json!({"result": row.target, "score": row.score}))
-        .collect();
-    let mut answer = Answer::new("status", rows).detail(several("face_image", found.faces));
+    let mut answer =
+        Answer::new("status", match_rows(found.matches)).detail(several("face_image", found.faces));
     if demand != LivenessDemand::Off {
         answer = answer.with("liveness", json!(found.liveness));
     }
     answer
+}
+
+pub(super) fn match_rows(found: Vec<Match>) -> Vec<Value> {
+    (found.into_iter())
+        .map(|row| json!({"result": row.target, "score": row.score}))
+        .collect()
 }
 
 /// What became of the opening.
@@ -79,7 +83,7 @@ pub async fn compare(State(state): State<AppState>, fields: Fields) -> Result<An
 }
 
 /// What the optional field `liveness` asks for.
-fn liveness_demand(fields: &Fields) -> Result<LivenessDemand, ApiError> {
+pub(super) fn liveness_demand(fields: &Fields) -> Result<LivenessDemand, ApiError> {
     Ok(match fields.flag("liveness")? {
         true => LivenessDemand::Score,
         false => LivenessDemand::Off,
@@ -103,6 +107,6 @@ fn of_both([first, second]: [Option<Liveness>; 2]) -> Value {
     }
 }
 
-fn several(field: &str, faces: usize) -> Option<String> {
+pub(super) fn several(field: &str, faces: usize) -> Option<String> {
     (faces > 1).then(|| format!("{field}: {faces} faces were seen, the largest was used"))
 }

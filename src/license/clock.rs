@@ -27,6 +27,11 @@ pub trait Clock: Send + Sync {
 
     /// Whether the clock follows time servers now. May take a second.
     fn is_synchronised(&self) -> bool;
+
+    /// Whether a hardware clock, which goes on while the power is off, shows the same time.
+    fn agrees_with_hardware(&self) -> bool {
+        false
+    }
 }
 
 /// The clock of the device.
@@ -63,6 +68,20 @@ impl Clock for SystemClock {
     fn is_synchronised(&self) -> bool {
         Path::new("/run/systemd/timesync/synchronized").exists() || kernel_is_synchronised()
     }
+
+    fn agrees_with_hardware(&self) -> bool {
+        hardware_agrees(Path::new("/sys/class/rtc"), self.now())
+    }
+}
+
+/// Whether one of these hardware clocks shows about this time. One without a battery begins in 1970 when the power comes, and is set
+/// only together with the clock: by hand (`timedatectl set-time`), or by the kernel once that follows time servers.
+fn hardware_agrees(clocks: &Path, now: Seconds) -> bool {
+    const ABOUT: Seconds = 60;
+    (std::fs::read_dir(clocks).into_iter().flatten().flatten())
+        .filter_map(|clock| std::fs::read_to_string(clock.path().join("since_epoch")).ok())
+        .filter_map(|shown| shown.trim().parse::<Seconds>().ok())
+        .any(|shown| shown.abs_diff(now) <= ABOUT)
 }
 
 /// What the kernel was told by whichever daemon keeps the clock (`STA_UNSYNC` of adjtimex), asked for by way of systemd: a system
@@ -108,4 +127,29 @@ const fn number(text: &str) -> Seconds {
         i += 1;
     }
     number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_clock_counts_that_shows_the_same() {
+        let clocks = tempfile::tempdir().unwrap();
+        let now = BUILD_TIME;
+        assert!(!hardware_agrees(clocks.path(), now));
+        assert!(!hardware_agrees(&clocks.path().join("none"), now));
+        let rtc = clocks.path().join("rtc0");
+        std::fs::create_dir(&rtc).unwrap();
+        for (shown, agrees) in [
+            (format!("{now}\n"), true),
+            (format!("{}\n", now + 60), true),
+            (format!("{}\n", now - 61), false),
+            ("4711\n".into(), false),
+            (String::new(), false),
+        ] {
+            std::fs::write(rtc.join("since_epoch"), &shown).unwrap();
+            assert_eq!(hardware_agrees(clocks.path(), now), agrees, "{shown}");
+        }
+    }
 }

@@ -195,6 +195,27 @@ pub fn assess(data: &Path, file: &Path) -> Verdict {
     .clone()
 }
 
+/// The license for a command that adds people to the files of a data folder while no daemon does: the one that the daemon would go
+/// by. A development build without a license file needs none. Nothing is kept on disk.
+///
+/// # Errors
+/// With it no daemon would add anybody either; a sentence.
+pub fn of_files(data: &Path) -> Result<License, String> {
+    let file = license_file(data);
+    #[cfg(feature = "development-key")]
+    if !file.exists() {
+        return Ok(License::development());
+    }
+    let verdict = assess(data, &file);
+    match verdict.state {
+        State::Authorized => Ok(License::fixed(verdict)),
+        state => Err(format!(
+            "this device adds nobody, its license is {state}: {}; `recocomp license install` comes first",
+            verdict.detail
+        )),
+    }
+}
+
 /// Where a data folder has its license.
 pub fn license_file(data: &Path) -> PathBuf {
     data.join("recocomp.license")
@@ -219,6 +240,11 @@ fn circumstances(data: &Path) -> Circumstances {
         clock,
         pace,
     }
+}
+
+/// The clock of this device.
+pub fn clock_of_device() -> Arc<dyn Clock> {
+    clock_of_this_build().0
 }
 
 fn clock_of_this_build() -> (Arc<dyn Clock>, Pace) {

@@ -12,7 +12,7 @@ use super::guard::Pace;
 /// A made-up serial number in place of the device's own.
 const DEVICE: &str = "RECOCOMP_TEST_DEVICE";
 
-/// A file with the time, like `2027-01-31T00:00:00Z`, and perhaps `synchronised` behind it.
+/// A file with the time, like `2027-01-31T00:00:00Z`, and perhaps `synchronised` or `hardware` (there is a clock with a battery) behind it.
 const CLOCK: &str = "RECOCOMP_TEST_CLOCK";
 
 pub(super) fn device() -> Option<DeviceIdentity> {
@@ -61,8 +61,10 @@ impl Clock for ClockInFile {
     }
 
     fn is_synchronised(&self) -> bool {
-        self.words()
-            .get(1)
-            .is_some_and(|word| word == "synchronised")
+        self.words().get(1).is_some_and(|w| w == "synchronised")
+    }
+
+    fn agrees_with_hardware(&self) -> bool {
+        self.words().get(1).is_some_and(|w| w == "hardware")
     }
 }

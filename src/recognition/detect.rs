@@ -4,7 +4,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::geometry::{Point, Rect, settle};
-use super::{Picture, Refusal};
+use super::{Picture, Refusal, far};
 use crate::inference::{InferenceError, LoadedModel, Network};
 
 /// Grey around the picture: black makes BlazeFace's activations explode.
@@ -14,7 +14,11 @@ const GRID: usize = 48;
 /// Numbers an anchor: centre, size, six keypoints.
 const VALUES: usize = 16;
 /// Boxes that overlap more than this are one face.
-const SAME_FACE_IOU: f32 = 0.3;
+pub(super) const SAME_FACE_IOU: f32 = 0.3;
+/// Share of the input that the picture fills in [`Pass::Padded`].
+pub(super) const PADDED: f32 = 0.5;
+/// And in [`Pass::PaddedMore`].
+pub(super) const PADDED_MORE: f32 = 0.35;
 
 /// A face in a picture, in the picture's pixels.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -26,20 +30,42 @@ pub struct Face {
     pub keypoints: [Point; 6],
 }
 
-/// How much of the network's input the picture fills.
+/// How the network looks at a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// All of it.
+    /// The picture fills the network's input.
     FullFrame,
-    /// The middle half: faces that fill the frame come down to a size the network was trained on.
+    /// It fills the middle half: faces that fill the frame come down to a size the network was
+    /// trained on.
     Padded,
+    /// It fills the middle third, for those that still look too large.
+    PaddedMore,
+    /// All of these, and tiles of the picture: small faces come up to such a size. The
+    /// network runs some 20 times, 87 at most.
+    Far,
 }
 
 impl Pass {
-    fn share(self) -> f32 {
-        match self {
-            Pass::FullFrame => 1.0,
-            Pass::Padded => 0.5,
+    /// What a picture gets that is not looked at in tiles: each where those before it showed no face.
+    pub const PLAIN: &[Pass] = &[Pass::FullFrame, Pass::Padded, Pass::PaddedMore];
+}
+
+/// The part of a picture that one run of the network sees, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Region {
+    pub left: u32,
+    pub top: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Region {
+    pub fn all_of(picture: &Picture) -> Region {
+        Region {
+            left: 0,
+            top: 0,
+            width: picture.width,
+            height: picture.height,
         }
     }
 }
@@ -81,29 +107,61 @@ impl Detector {
     /// # Errors
     /// The network failed.
     pub fn detect(&mut self, picture: &Picture, pass: Pass) -> Result<Vec<Face>, Refusal> {
-        let frame = self.letterbox(picture, pass);
-        self.network.run(&self.canvas, &mut self.scratch)?;
-        self.network.output("boxes", &mut self.boxes)?;
-        self.network.output("scores", &mut self.scores)?;
-        let mut faces = decode(&self.boxes, &self.scores, self.min_score);
-        faces = merge(faces);
-        for face in &mut faces {
-            frame.to_picture(face, self.network.input().width as f32);
-        }
+        let whole = Region::all_of(picture);
+        let mut faces = match pass {
+            Pass::FullFrame => self.look(picture, whole, 1.0)?,
+            Pass::Padded => self.look(picture, whole, PADDED)?,
+            Pass::PaddedMore => self.look(picture, whole, PADDED_MORE)?,
+            Pass::Far => far::look(self, picture)?,
+        };
         faces.sort_by(|a, b| b.bounds.area().total_cmp(&a.bounds.area()));
         Ok(faces)
     }
 
-    /// Draws the picture, its proportions kept, into the middle of the grey input.
-    fn letterbox(&mut self, picture: &Picture, pass: Pass) -> Frame {
+    fn look(
+        &mut self,
+        picture: &Picture,
+        region: Region,
+        share: f32,
+    ) -> Result<Vec<Face>, Refusal> {
+        self.look_from(picture, region, share, self.min_score)
+    }
+
+    pub(super) fn min_score(&self) -> f32 {
+        self.min_score
+    }
+
+    /// The faces from `min_score` that one run of the network finds in a part of the picture, best
+    /// first. The part's longer side fills `share` (0..1) of the network's input.
+    pub(super) fn look_from(
+        &mut self,
+        picture: &Picture,
+        region: Region,
+        share: f32,
+        min_score: f32,
+    ) -> Result<Vec<Face>, Refusal> {
+        let frame = self.letterbox(picture, region, share);
+        self.network.run(&self.canvas, &mut self.scratch)?;
+        self.network.output("boxes", &mut self.boxes)?;
+        self.network.output("scores", &mut self.scores)?;
+        let mut faces = decode(&self.boxes, &self.scores, min_score);
+        faces = merge(faces);
+        for face in &mut faces {
+            frame.to_picture(face, self.network.input().width as f32);
+        }
+        Ok(faces)
+    }
+
+    /// Draws `region`, its proportions kept, into the middle of the grey input.
+    fn letterbox(&mut self, picture: &Picture, region: Region, share: f32) -> Frame {
         let size = self.network.input().width;
-        let longer = picture.width.max(picture.height) as f32;
-        let scale = size as f32 / longer * pass.share();
+        let longer = region.width.max(region.height) as f32;
+        let scale = size as f32 / longer * share;
         let fit = |side: u32| ((side as f32 * scale).round() as usize).clamp(1, size);
-        let (width, height) = (fit(picture.width), fit(picture.height));
+        let (width, height) = (fit(region.width), fit(region.height));
         let (left, top) = ((size - width) / 2, (size - height) / 2);
 
-        let small = self.resize(picture, width as u32, height as u32);
+        let small = self.resize(picture, region, width as u32, height as u32);
         self.canvas.clear();
         self.canvas.resize(size * size * 3, PADDING);
         for (row, line) in small.chunks_exact(width * 3).enumerate() {
@@ -113,43 +171,51 @@ impl Detector {
         Frame {
             left: left as f32,
             top: top as f32,
-            scale_x: width as f32 / picture.width as f32,
-            scale_y: height as f32 / picture.height as f32,
+            scale_x: width as f32 / region.width as f32,
+            scale_y: height as f32 / region.height as f32,
+            origin: Point::new(region.left as f32, region.top as f32),
         }
     }
 
-    fn resize(&mut self, picture: &Picture, width: u32, height: u32) -> Vec<u8> {
+    fn resize(&mut self, picture: &Picture, region: Region, width: u32, height: u32) -> Vec<u8> {
         let mut small = Image::new(width, height, PixelType::U8x3);
         // The mean of the area a pixel covers: of the filters of this library it found most faces
         // (`bench detection`). To enlarge, it would repeat pixels. Fixed point, equal on every
         // processor.
-        let filter = ResizeAlg::Convolution(match width > picture.width {
+        let filter = ResizeAlg::Convolution(match width > region.width {
             true => FilterType::Bilinear,
             false => FilterType::Box,
         });
-        let options = ResizeOptions::new().resize_alg(filter);
+        let options = ResizeOptions::new().resize_alg(filter).crop(
+            f64::from(region.left),
+            f64::from(region.top),
+            f64::from(region.width),
+            f64::from(region.height),
+        );
         let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
         let drawn =
             source.is_ok_and(|source| (self.resizer.resize(&source, &mut small, &options)).is_ok());
-        // A Picture holds width * height * 3 bytes and both have pixels: there is nothing to refuse.
+        // A Picture holds width * height * 3 bytes, both have pixels, and the region lies within:
+        // there is nothing to refuse.
         debug_assert!(drawn, "{}x{}", picture.width, picture.height);
         small.into_vec()
     }
 }
 
-/// Where the picture lies in the input.
+/// Where the region lies in the input, and in the picture.
 struct Frame {
     left: f32,
     top: f32,
     scale_x: f32,
     scale_y: f32,
+    origin: Point,
 }
 
 impl Frame {
     /// `face` comes in shares (0..1) of the input's side, `size` pixels.
     fn to_picture(&self, face: &mut Face, size: f32) {
-        let x = |x: f32| (settle(x * size) - self.left) / self.scale_x;
-        let y = |y: f32| (settle(y * size) - self.top) / self.scale_y;
+        let x = |x: f32| (settle(x * size) - self.left) / self.scale_x + self.origin.x;
+        let y = |y: f32| (settle(y * size) - self.top) / self.scale_y + self.origin.y;
         let b = face.bounds;
         face.bounds = Rect {
             x: x(b.x),

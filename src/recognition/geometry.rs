@@ -46,10 +46,20 @@ impl Rect {
 
     /// Intersection over union, 0..1.
     pub fn iou(&self, other: &Rect) -> f32 {
+        let shared = self.shared(other);
+        shared / (self.area() + other.area() - shared).max(f32::EPSILON)
+    }
+
+    /// How much of the smaller of the two lies within the other, 0..1.
+    pub fn nesting(&self, other: &Rect) -> f32 {
+        self.shared(other) / self.area().min(other.area()).max(f32::EPSILON)
+    }
+
+    /// Square pixels that both have.
+    fn shared(&self, other: &Rect) -> f32 {
         let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
         let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
-        let shared = width.max(0.0) * height.max(0.0);
-        shared / (self.area() + other.area() - shared).max(f32::EPSILON)
+        width.max(0.0) * height.max(0.0)
     }
 }
 
@@ -184,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn iou_of_known_boxes() {
+    fn iou_and_nesting_of_known_boxes() {
         let rect = |x, y, width, height| Rect {
             x,
             y,
@@ -195,5 +205,7 @@ mod tests {
         assert!((unit.iou(&unit) - 1.0).abs() < 1e-6);
         assert!((unit.iou(&rect(5.0, 0.0, 10.0, 10.0)) - 1.0 / 3.0).abs() < 1e-6);
         assert_eq!(unit.iou(&rect(20.0, 20.0, 5.0, 5.0)), 0.0);
+        // A quarter of the small box lies within the large one.
+        assert!((unit.nesting(&rect(8.0, 8.0, 4.0, 4.0)) - 0.25).abs() < 1e-6);
     }
 }

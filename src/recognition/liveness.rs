@@ -91,12 +91,25 @@ impl LivenessCheck {
                 (self.resizer.resize(&source, &mut crop, &options)).map_err(|e| e.to_string())
             });
         drawn.map_err(|reason| self.network.fault(reason))?;
-        self.network.run(crop.buffer(), &mut self.scratch)?;
+        let score = self.score(crop.buffer())?;
+        Ok(self.judgement(score))
+    }
+
+    /// Runs the network on a grey picture.
+    ///
+    /// # Errors
+    /// As [`LivenessCheck::judge`].
+    pub fn rehearse(&mut self) -> Result<(), InferenceError> {
+        let input = *self.network.input();
+        let grey = vec![128; 3 * input.width * input.height];
+        self.score(&grey).map(drop)
+    }
+
+    fn score(&mut self, crop: &[u8]) -> Result<f32, InferenceError> {
+        self.network.run(crop, &mut self.scratch)?;
         self.network.output("logits", &mut self.logits)?;
-        match softmax(&self.logits, self.constants.live_class) {
-            Some(score) => Ok(self.judgement(score)),
-            None => Err(self.network.fault("its answer is not a number".into())),
-        }
+        softmax(&self.logits, self.constants.live_class)
+            .ok_or_else(|| self.network.fault("its answer is not a number".into()))
     }
 
     fn judgement(&self, score: f32) -> Liveness {

@@ -1,9 +1,11 @@
 //! Picture to template: base64, decode, detect, landmarks, align, quality, liveness,
 //! embed. [`Recognizer`] runs them in order.
 
+mod choice;
 mod detect;
 mod embed;
 mod encoding;
+mod far;
 mod geometry;
 mod landmarks;
 mod liveness;
@@ -12,14 +14,15 @@ mod quality;
 mod recognizer;
 mod warp;
 
+pub use choice::FaceChoice;
 pub use detect::{Detector, Face, Pass};
 pub use geometry::{Point, Rect, Similarity};
+pub use landmarks::Landmarks;
 pub use liveness::{Liveness, LivenessCheck, LivenessDemand};
 pub use picture::{Picture, PictureLimits};
 pub use quality::{COMPONENTS, Components, Gate, GateLimits, Gates, Quality, Shortfall};
 pub use recognizer::{
-    Checks, FaceChoice, Purpose, Recognition, Recognizer, RecognizerOptions, STAGES, SeenFace,
-    Timings,
+    Checks, Purpose, Recognition, Recognizer, RecognizerOptions, STAGES, SeenFace, Timings,
 };
 
 pub use warp::warp;

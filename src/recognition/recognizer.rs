@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Refusal;
+use super::choice::FaceChoice;
 use super::detect::{Detector, Face, Pass};
 use super::embed::Embedder;
 use super::encoding::decode_base64;
@@ -17,6 +18,9 @@ use crate::inference::{InferenceError, LivenessConstants, ModelSet};
 /// Detections whose landmarks are looked for, so that a picture full of false ones costs no more.
 const MAX_CANDIDATES: usize = 4;
 
+/// The same of a far look, which shows more people at once, and no false ones to speak of.
+const MAX_FAR_CANDIDATES: usize = 16;
+
 /// Faces that are looked at closely where all of them are asked for.
 const MAX_SEEN: usize = 32;
 
@@ -29,31 +33,6 @@ pub enum Purpose {
     Probe,
 }
 
-/// Which face of several counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaceChoice {
-    /// The one with the largest box: who stands in front of a terminal. What the API promises.
-    Largest,
-    /// The one nearest to the middle, by the width of its box: who a portrait collection means,
-    /// even where a bystander is larger.
-    Central,
-}
-
-impl FaceChoice {
-    /// Brings `faces`, which the detector gives largest first, into the order of preference.
-    fn sort(self, faces: &mut [Face], picture: &Picture) {
-        let (x, y) = (picture.width as f32 / 2.0, picture.height as f32 / 2.0);
-        let offset = |face: &Face| {
-            let centre = face.bounds.centre();
-            (centre.x - x).hypot(centre.y - y) / face.bounds.width
-        };
-        match self {
-            FaceChoice::Largest => {}
-            FaceChoice::Central => faces.sort_by(|a, b| offset(a).total_cmp(&offset(b))),
-        }
-    }
-}
-
 /// Settings of a [`Recognizer`].
 #[derive(Clone, Copy, Debug)]
 pub struct RecognizerOptions {
@@ -61,6 +40,8 @@ pub struct RecognizerOptions {
     /// Confidence (0..1) below which a detection is no face.
     pub min_detection_score: f32,
     pub face: FaceChoice,
+    /// Whether a picture in which the plain passes show no face is looked at in tiles.
+    pub far: bool,
     pub gates: Gates,
     /// Score (0..1) from which a face is live, in place of the model's.
     pub liveness_threshold: Option<f32>,
@@ -74,6 +55,7 @@ impl Default for RecognizerOptions {
             limits: PictureLimits::default(),
             min_detection_score: 0.5,
             face: FaceChoice::Largest,
+            far: false,
             gates: Gates::default(),
             liveness_threshold: None,
             threads: 1,
@@ -84,6 +66,8 @@ impl Default for RecognizerOptions {
 /// What a face must stand before it becomes a template. The default asks nothing of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Checks {
+    /// Whether faces are looked for in tiles from the start, see [`Pass::Far`].
+    pub far: bool,
     pub gate: Gate,
     pub liveness: LivenessDemand,
     /// Whether quality is measured also where no gate needs it.
@@ -125,7 +109,8 @@ pub struct Recognition {
 #[derive(Clone, Debug)]
 pub struct SeenFace {
     pub face: Face,
-    pub quality: Quality,
+    /// `None` where a far look showed a face whose landmarks cannot be found: it cannot be recognised.
+    pub quality: Option<Quality>,
     /// The judgement, if it was asked for and could be made.
     pub liveness: Option<Liveness>,
 }
@@ -187,6 +172,7 @@ impl Recognizer {
         .map(|(x, y)| Point::new(x, y));
         self.detector.detect(&picture, Pass::FullFrame)?;
         self.landmarks.rehearse()?;
+        self.liveness.rehearse()?;
         self.embedder.align(&picture, &points)?;
         // What the network makes of a grey picture may well be no template; that it answers counts.
         match self.embedder.embed(false) {
@@ -267,7 +253,7 @@ impl Recognizer {
             timings.0[stage] += now - clock;
             clock = now;
         };
-        let (face, points, faces) = self.find_face(picture, thorough, &mut lap)?;
+        let (face, points, faces) = self.find_face(picture, thorough, checks.far, &mut lap)?;
         self.embedder.align(picture, &points)?;
         lap(4);
         let needed = checks.quality || checks.gate != Gate::Open;
@@ -296,14 +282,16 @@ impl Recognizer {
         &mut self,
         text: &[u8],
         liveness: LivenessDemand,
+        far: bool,
     ) -> Result<Vec<SeenFace>, Refusal> {
         self.with_decoded(text, |recognizer, encoded| {
-            recognizer.inspect(encoded, liveness)
+            recognizer.inspect(encoded, liveness, far)
         })
         .map(|(seen, _)| seen)
     }
 
-    /// Every face of an encoded picture, the one that counts first; none is no error.
+    /// Every face of an encoded picture, the one that counts first; none is no error. With `far`,
+    /// faces whose landmarks cannot be found as well.
     ///
     /// # Errors
     /// [`Refusal::InvalidImage`], [`Refusal::Inference`]; with [`LivenessDemand::Enforce`] those of
@@ -312,21 +300,26 @@ impl Recognizer {
         &mut self,
         encoded: &[u8],
         liveness: LivenessDemand,
+        far: bool,
     ) -> Result<Vec<SeenFace>, Refusal> {
         self.check_length(encoded)?;
         let picture = Picture::decode(encoded, &self.options.limits)?;
         let mut seen = Vec::new();
-        for pass in [Pass::FullFrame, Pass::Padded] {
+        for &pass in self.passes(far) {
             let mut faces = self.detector.detect(&picture, pass)?;
             self.options.face.sort(&mut faces, &picture);
             for face in faces.into_iter().take(MAX_SEEN) {
-                let Some(points) = self.landmarks.find(&picture, &face, false)? else {
-                    continue;
+                let quality = match self.landmarks.find(&picture, &face, false)? {
+                    Some(points) => {
+                        self.embedder.align(&picture, &points)?;
+                        Some(self.measure(&picture))
+                    }
+                    None if far => None,
+                    None => continue,
                 };
-                self.embedder.align(&picture, &points)?;
                 seen.push(SeenFace {
                     face,
-                    quality: self.measure(&picture),
+                    quality,
                     liveness: self.judge(&picture, &face, liveness)?,
                 });
             }
@@ -400,8 +393,17 @@ impl Recognizer {
         }
     }
 
+    /// How pictures are looked at: each way where those before it showed no face.
+    fn passes(&self, far: bool) -> &'static [Pass] {
+        match (far, self.options.far) {
+            (true, _) => &[Pass::Far],
+            (false, true) => &[Pass::FullFrame, Pass::Padded, Pass::PaddedMore, Pass::Far],
+            (false, false) => Pass::PLAIN,
+        }
+    }
+
     /// The face that counts, its alignment points, and how many faces there are. Where the full
-    /// frame shows none, the picture is looked at once more, smaller.
+    /// frame shows none, the picture is looked at smaller, twice at most.
     ///
     /// The landmark network has the last word on what is a face: where it sees none, the next
     /// candidate is taken.
@@ -409,13 +411,18 @@ impl Recognizer {
         &mut self,
         picture: &Picture,
         thorough: bool,
+        far: bool,
         lap: &mut impl FnMut(usize),
     ) -> Result<(Face, [Point; 5], usize), Refusal> {
-        for pass in [Pass::FullFrame, Pass::Padded] {
+        for &pass in self.passes(far) {
             let mut faces = self.detector.detect(picture, pass)?;
             self.options.face.sort(&mut faces, picture);
             lap(2);
-            for face in faces.iter().take(MAX_CANDIDATES) {
+            let candidates = match pass {
+                Pass::Far => MAX_FAR_CANDIDATES,
+                _ => MAX_CANDIDATES,
+            };
+            for face in faces.iter().take(candidates) {
                 let points = self.landmarks.find(picture, face, thorough)?;
                 lap(3);
                 if let Some(points) = points {

@@ -2,25 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 use walkdir::WalkDir;
 
-use super::{Common, Failure, Setup, parallel};
+use super::{Common, Failure, Setup, fill, parallel};
 use crate::cli::while_doing;
-use crate::recognition::{Detector, Face, Pass, Picture, Rect};
+use crate::recognition::{Detector, Face, Landmarks, Pass, Picture, Rect};
 
-/// Recall by face size, and false detections
+/// Recall by face size, false detections and time; faces that fill the frame
 #[derive(Args)]
 pub struct Arguments {
     /// CSV with the columns path,x,y,w,h and optionally invalid; paths are relative to its folder
-    #[arg(long, value_name = "FILE")]
-    boxes: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "fill")]
+    boxes: Option<PathBuf>,
     /// Folder of pictures without faces, read recursively
-    #[arg(long, value_name = "DIR")]
-    negatives: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "fill")]
+    negatives: Option<PathBuf>,
+    /// Far looks, too, and how many of the faces are clear enough to be recognised
+    #[arg(long)]
+    far: bool,
+    /// Instead: cut each picture of this folder down to its face's box and look again
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["boxes", "negatives", "far"])]
+    fill: Option<PathBuf>,
+    /// Pictures of --fill, the first by name
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "fill")]
+    pictures: usize,
     #[command(flatten)]
     common: Common,
 }
@@ -46,15 +56,84 @@ const BANDS: [(&str, f32); 4] = [
 /// Pixels; smaller faces are not asked for.
 const MIN_FACE: f32 = 20.0;
 
-/// How a picture is looked at.
-const MODES: [(&str, &[Pass]); 2] = [
-    ("one_pass", &[Pass::FullFrame]),
-    ("with_padded_pass", &[Pass::FullFrame, Pass::Padded]),
+/// A way of looking at pictures.
+pub struct Mode {
+    pub name: &'static str,
+    /// Each is tried where those before it found nothing.
+    pub passes: &'static [Pass],
+    /// Whether only faces count whose landmarks can be found, without which none is recognised.
+    pub landmarks: bool,
+}
+
+/// The ways that `--far` adds are the last three.
+const MODES: [Mode; 5] = [
+    Mode {
+        name: "one_pass",
+        passes: &[Pass::FullFrame],
+        landmarks: false,
+    },
+    Mode {
+        name: "with_padded_pass",
+        passes: Pass::PLAIN,
+        landmarks: false,
+    },
+    Mode {
+        name: "far",
+        passes: &[Pass::Far],
+        landmarks: false,
+    },
+    Mode {
+        name: "plain_recognisable",
+        passes: Pass::PLAIN,
+        landmarks: true,
+    },
+    Mode {
+        name: "far_recognisable",
+        passes: &[Pass::Far],
+        landmarks: true,
+    },
 ];
+
+/// The networks that look.
+pub struct Eyes {
+    detector: Detector,
+    landmarks: Landmarks,
+}
+
+impl Eyes {
+    pub fn new(setup: &Setup) -> Result<Eyes, Failure> {
+        let (models, options) = (&setup.models, setup.options);
+        Ok(Eyes {
+            detector: Detector::new(
+                &models.detector,
+                options.min_detection_score,
+                options.threads,
+            )?,
+            landmarks: Landmarks::new(&models.landmarks, models.points.clone(), options.threads)?,
+        })
+    }
+
+    /// The faces of a picture, largest first.
+    pub fn look(&mut self, picture: &Picture, mode: &Mode) -> Result<Vec<Face>, Failure> {
+        for &pass in mode.passes {
+            let mut seen = Vec::new();
+            for face in self.detector.detect(picture, pass)? {
+                if !mode.landmarks || self.landmarks.find(picture, &face, false)?.is_some() {
+                    seen.push(face);
+                }
+            }
+            if !seen.is_empty() {
+                return Ok(seen);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
 
 /// What one way of looking found.
 #[derive(Clone, Default)]
 struct Found {
+    spent: Duration,
     hits: [usize; BANDS.len()],
     false_detections: usize,
     pictures_with_false_detections: usize,
@@ -62,76 +141,97 @@ struct Found {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let setup = Setup::load(arguments.common.config.as_deref())?;
-    let positives = read_boxes(&arguments.boxes)?;
-    let folder = arguments.boxes.parent().unwrap_or(Path::new("."));
-    let negatives = pictures_below(&arguments.negatives)?;
-    let make = || {
-        let options = setup.options;
-        let detector = &setup.models.detector;
-        Ok(Detector::new(
-            detector,
-            options.min_detection_score,
-            options.threads,
-        )?)
+    let (boxes, negatives) = match (&arguments.fill, &arguments.boxes, &arguments.negatives) {
+        (Some(folder), ..) => {
+            return fill::run(&setup, folder, arguments.pictures, arguments.common.json);
+        }
+        (None, Some(boxes), Some(negatives)) => (boxes, negatives),
+        // clap asks for them.
+        (None, ..) => return Err("--boxes and --negatives, or --fill, must be given".into()),
     };
-    let look =
-        |detector: &mut Detector, path: &Path| -> Result<(Picture, Vec<Vec<Face>>), Failure> {
-            let bytes = std::fs::read(path).map_err(while_doing(path.display()))?;
-            let picture = Picture::decode(&bytes, &setup.options.limits)
-                .map_err(while_doing(path.display()))?;
-            let mut found = Vec::new();
-            for (_, passes) in MODES {
-                let mut faces = Vec::new();
-                for &pass in passes {
-                    if faces.is_empty() {
-                        faces = detector.detect(&picture, pass)?;
-                    }
-                }
-                found.push(faces);
-            }
-            Ok((picture, found))
-        };
+    let modes = &MODES[..if arguments.far { MODES.len() } else { 2 }];
+    let positives = read_boxes(boxes)?;
+    let folder = boxes.parent().unwrap_or(Path::new("."));
+    let negatives = pictures_below(negatives)?;
+    let look = |eyes: &mut Eyes, path: &Path| -> Result<_, Failure> {
+        let bytes = std::fs::read(path).map_err(while_doing(path.display()))?;
+        let picture =
+            Picture::decode(&bytes, &setup.options.limits).map_err(while_doing(path.display()))?;
+        let mut seen = Vec::new();
+        for mode in modes {
+            let start = Instant::now();
+            let faces = eyes.look(&picture, mode)?;
+            seen.push((faces, start.elapsed()));
+        }
+        Ok((picture, seen))
+    };
 
-    let mut found = vec![Found::default(); MODES.len()];
+    let mut found = vec![Found::default(); modes.len()];
     let mut asked = [0usize; BANDS.len()];
     let positives: Vec<(&String, &Vec<Rect>)> = positives.iter().collect();
-    let seen = parallel::map("faces", &positives, make, |detector, (name, _)| {
-        let (picture, faces) = look(detector, &folder.join(name))?;
-        Ok((picture.width.max(picture.height) as f32, faces))
+    let make = || Eyes::new(&setup);
+    let seen = parallel::map("faces", &positives, make, |eyes, (name, _)| {
+        let (picture, seen) = look(eyes, &folder.join(name))?;
+        Ok((picture.width.max(picture.height) as f32, seen))
     })?;
-    for ((_, boxes), (longer, faces)) in positives.iter().zip(&seen) {
+    for ((_, boxes), (longer, seen)) in positives.iter().zip(&seen) {
+        for (found, (_, spent)) in found.iter_mut().zip(seen) {
+            found.spent += *spent;
+        }
         for face in *boxes {
             let share = face.width.min(face.height) / longer;
             let Some(band) = BANDS.iter().position(|(_, below)| share < *below) else {
                 continue;
             };
             asked[band] += 1;
-            for (mode, faces) in faces.iter().enumerate() {
-                found[mode].hits[band] +=
-                    usize::from(faces.iter().any(|f| is_hit(&f.bounds, face)));
+            for (found, (faces, _)) in found.iter_mut().zip(seen) {
+                found.hits[band] += usize::from(faces.iter().any(|f| is_hit(&f.bounds, face)));
             }
         }
     }
-    let empty = parallel::map("no faces", &negatives, make, |detector, path| {
-        Ok(look(detector, path)?.1)
+    let empty = parallel::map("no faces", &negatives, make, |eyes, path| {
+        Ok(look(eyes, path)?.1)
     })?;
-    for faces in &empty {
-        for (mode, faces) in faces.iter().enumerate() {
-            found[mode].false_detections += faces.len();
-            found[mode].pictures_with_false_detections += usize::from(!faces.is_empty());
+    for seen in &empty {
+        for (found, (faces, spent)) in found.iter_mut().zip(seen) {
+            found.spent += *spent;
+            found.false_detections += faces.len();
+            found.pictures_with_false_detections += usize::from(!faces.is_empty());
         }
     }
+    let report = Report {
+        min_score: setup.options.min_detection_score,
+        positives: positives.len(),
+        negatives: negatives.len(),
+        asked,
+        found: modes.iter().zip(found).collect(),
+    };
+    match arguments.common.json {
+        true => println!("{}", report.json()),
+        false => report.print(),
+    }
+    Ok(())
+}
 
-    let rate = |hits: usize, of: usize| (of > 0).then(|| hits as f64 / of as f64);
-    if arguments.common.json {
+/// What there is to print.
+struct Report<'a> {
+    min_score: f32,
+    positives: usize,
+    negatives: usize,
+    asked: [usize; BANDS.len()],
+    found: Vec<(&'a Mode, Found)>,
+}
+
+impl Report<'_> {
+    fn json(&self) -> serde_json::Value {
         let mut report = serde_json::Map::new();
-        report.insert("pictures".into(), json!(positives.len()));
-        report.insert("negatives".into(), json!(negatives.len()));
-        report.insert("min_score".into(), json!(setup.options.min_detection_score));
-        for ((mode, _), found) in MODES.iter().zip(&found) {
+        report.insert("pictures".into(), json!(self.positives));
+        report.insert("negatives".into(), json!(self.negatives));
+        report.insert("min_score".into(), json!(self.min_score));
+        for (mode, found) in &self.found {
             let bands: serde_json::Map<_, _> = (BANDS.iter().enumerate())
                 .map(|(i, (band, _))| {
-                    let (hits, of) = (found.hits[i], asked[i]);
+                    let (hits, of) = (found.hits[i], self.asked[i]);
                     (
                         (*band).to_owned(),
                         json!({"faces": of, "found": hits, "recall": rate(hits, of)}),
@@ -139,43 +239,56 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 })
                 .collect();
             report.insert(
-                (*mode).into(),
+                mode.name.into(),
                 json!({
                     "recall": bands,
                     "false_detections": found.false_detections,
-                    "false_detections_per_picture": rate(found.false_detections, negatives.len()),
+                    "false_detections_per_picture": rate(found.false_detections, self.negatives),
                     "pictures_with_false_detections": found.pictures_with_false_detections,
+                    "ms_per_picture": self.milliseconds(found),
                 }),
             );
         }
-        println!("{}", serde_json::Value::Object(report));
-        return Ok(());
+        serde_json::Value::Object(report)
     }
-    println!(
-        "{} pictures with faces, {} without, score from {}",
-        positives.len(),
-        negatives.len(),
-        setup.options.min_detection_score
-    );
-    print!("{:<18}", "recall by size");
-    for ((band, _), of) in BANDS.iter().zip(asked) {
-        print!("{:>16}", format!("{band} ({of})"));
-    }
-    println!("{:>18}", "false a picture");
-    for ((mode, _), found) in MODES.iter().zip(&found) {
-        print!("{:<18}", mode.replace('_', " "));
-        for (hits, of) in found.hits.iter().zip(asked) {
-            let percent = rate(*hits, of).map_or("-".into(), |r| format!("{:.1} %", r * 100.0));
-            print!("{percent:>16}");
+
+    fn print(&self) {
+        println!(
+            "{} pictures with faces, {} without, score from {}",
+            self.positives, self.negatives, self.min_score
+        );
+        print!("{:<20}", "recall by size");
+        for ((band, _), of) in BANDS.iter().zip(self.asked) {
+            print!("{:>16}", format!("{band} ({of})"));
         }
-        let false_rate = rate(found.false_detections, negatives.len()).unwrap_or(0.0);
-        println!("{false_rate:>18.3}");
+        println!("{:>18}{:>14}", "false detections", "ms a picture");
+        for (mode, found) in &self.found {
+            print!("{:<20}", mode.name.replace('_', " "));
+            for (hits, of) in found.hits.iter().zip(self.asked) {
+                let percent = rate(*hits, of).map_or("-".into(), |r| format!("{:.1} %", r * 100.0));
+                print!("{:>16}", format!("{hits} = {percent}"));
+            }
+            println!(
+                "{:>18}{:>14.1}",
+                found.false_detections,
+                self.milliseconds(found)
+            );
+        }
     }
-    Ok(())
+
+    /// Looking alone, not decoding; of a worker that shares the machine with others.
+    fn milliseconds(&self, found: &Found) -> f64 {
+        let pictures = (self.positives + self.negatives).max(1);
+        found.spent.as_secs_f64() * 1e3 / pictures as f64
+    }
+}
+
+fn rate(hits: usize, of: usize) -> Option<f64> {
+    (of > 0).then(|| hits as f64 / of as f64)
 }
 
 /// Centre within 0.4 of the box's width and height, and half to twice as wide.
-fn is_hit(found: &Rect, face: &Rect) -> bool {
+pub fn is_hit(found: &Rect, face: &Rect) -> bool {
     let (a, b) = (found.centre(), face.centre());
     let ratio = found.width / face.width;
     (a.x - b.x).abs() <= 0.4 * face.width

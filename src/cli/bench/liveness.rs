@@ -148,7 +148,7 @@ fn judge(setup: &Setup, folder: &Path) -> Result<Scores, Failure> {
         || setup.recognizer(),
         |recognizer, path| {
             let bytes = std::fs::read(path).map_err(while_doing(path.display()))?;
-            match recognizer.inspect(&bytes, LivenessDemand::Score) {
+            match recognizer.inspect(&bytes, LivenessDemand::Score, false) {
                 Ok(faces) => Ok(faces.first().and_then(|face| face.liveness)),
                 Err(Refusal::InvalidImage(_)) => Ok(None),
                 Err(e) => Err(while_doing(path.display())(e)),

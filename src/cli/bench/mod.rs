@@ -7,6 +7,7 @@ mod compaction;
 mod degrade;
 mod detection;
 mod discard;
+mod fill;
 mod liveness;
 mod metrics;
 mod pairs;

@@ -1,8 +1,9 @@
 //! The board: power, processor, memory, watchdog, GPIO, and what its systemd has been told.
 
 use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use super::{Patient, Report, entries, read};
 use crate::gallery::scan::kernel;
@@ -116,6 +117,8 @@ pub fn watchdog(patient: &Patient, report: &mut Report) {
     }
 }
 
+pub(super) const GPIO_RIGHTS: &str = "install 60-recocomp-gpio.rules, then udevadm trigger, and the daemon's user into the group gpio: usermod -aG gpio recocomp";
+
 pub fn gpio(patient: &Patient, report: &mut Report) {
     let root = patient.root;
     let chips = entries(root, "dev", "gpiochip");
@@ -124,17 +127,7 @@ pub fn gpio(patient: &Patient, report: &mut Report) {
     }
     let mut refused = Vec::new();
     for chip in &chips {
-        let path = root.join("dev").join(chip);
-        let reachable = match rustix::process::geteuid().is_root() {
-            true => fs::metadata(&path).map(|file| is_of_group_gpio(patient, &file)),
-            // Opening a chip takes no line and changes none.
-            false => match OpenOptions::new().read(true).write(true).open(&path) {
-                Ok(_) => Ok(true),
-                Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(false),
-                Err(e) => Err(e),
-            },
-        };
-        match reachable {
+        match may_use(patient, &root.join("dev").join(chip)) {
             Ok(true) => {}
             Ok(false) => refused.push(chip.clone()),
             Err(e) => return report.warning(format!("{chip}: {e}"), "look into dmesg"),
@@ -151,8 +144,20 @@ pub fn gpio(patient: &Patient, report: &mut Report) {
         true => report.ok(labels.join(", ")),
         false => report.warning(
             format!("the daemon may not use {}", refused.join(", ")),
-            "install 60-recocomp-gpio.rules, then udevadm trigger, and the daemon's user into the group gpio: usermod -aG gpio recocomp",
+            GPIO_RIGHTS,
         ),
+    }
+}
+
+/// Whether the daemon may use a device node, as far as this user can tell. Opening one takes no line and changes none.
+pub(super) fn may_use(patient: &Patient, path: &Path) -> io::Result<bool> {
+    if rustix::process::geteuid().is_root() {
+        return fs::metadata(path).map(|file| is_of_group_gpio(patient, &file));
+    }
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
@@ -170,7 +175,7 @@ fn is_of_group_gpio(patient: &Patient, file: &fs::Metadata) -> bool {
 }
 
 /// What the maker of the driver calls a chip.
-fn label(patient: &Patient, chip: &str) -> Option<String> {
+pub(super) fn label(patient: &Patient, chip: &str) -> Option<String> {
     let folder = format!("sys/bus/gpio/devices/{chip}");
     let legacy = || {
         let inner = entries(patient.root, &format!("{folder}/gpio"), "gpiochip");

@@ -1,6 +1,7 @@
 //! `recocomp doctor`: one function a check, in the order of what a device needs first.
 
 mod device;
+mod door;
 mod product;
 mod storage;
 
@@ -87,13 +88,14 @@ struct Patient<'a> {
 
 type Check = fn(&Patient, &mut Report);
 
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 14] = [
     ("clock", product::clock),
     ("power", device::power),
     ("processor", device::processor),
     ("memory", device::memory),
     ("watchdog", device::watchdog),
     ("gpio", device::gpio),
+    ("door", door::door),
     ("data", storage::data_folder),
     ("disk", storage::disk),
     ("medium", storage::medium),

@@ -68,9 +68,10 @@ pub fn models(patient: &Patient, report: &mut Report) {
         return report.problem(format!("the networks do not run here: {e}"), ADVICE);
     }
     report.ok(format!(
-        "{}, {}, {}: the sums are right; loaded in {} ms, run in {} ms",
+        "{}, {}, {}, {}: the sums are right; loaded in {} ms, run in {} ms",
         models.detector.entry.id,
         models.landmarks.entry.id,
+        models.liveness.entry.id,
         models.embedder.entry.id,
         loaded.as_millis(),
         start.elapsed().as_millis()

@@ -113,6 +113,12 @@ impl Generation {
             .ok()
     }
 
+    /// How many people come before the target id `after` or have it; it need not be anybody's.
+    pub fn people_until(&self, after: &str) -> usize {
+        self.targets()
+            .partition_point(|target| target.as_str() <= after)
+    }
+
     pub fn rows_of(&self, person: usize) -> Range<usize> {
         self.first_rows[person] as usize..self.first_rows[person + 1] as usize
     }

@@ -9,6 +9,7 @@ mod failing_storage;
 mod generations;
 mod healing;
 mod interrupted;
+mod listing;
 mod reopen;
 mod sealing;
 mod semantics;
