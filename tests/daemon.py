@@ -181,6 +181,10 @@ class Daemon:
         """Resident memory (VmRSS)."""
         return self._memory_kib("VmRSS")
 
+    def own_memory_kib(self) -> int:
+        """Resident memory that is no page of a mapped file: neither of the program nor of a collection."""
+        return self._memory_kib("RssAnon")
+
     def peak_memory_kib(self) -> int:
         """The most resident memory since the start or since forget_peak_memory (VmHWM)."""
         return self._memory_kib("VmHWM")

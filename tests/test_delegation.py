@@ -17,4 +17,4 @@ def test_every_node_of_every_network_runs_in_xnnpack():
     assert done.returncode == 0, done.stderr
     reports = [(int(taken), int(all_nodes)) for taken, all_nodes in NODES.findall(done.stderr + done.stdout)]
     assert len(reports) == 4, done.stderr
-    assert all(taken == all_nodes > 100 for taken, all_nodes in reports), reports
+    assert all(taken == all_nodes > 90 for taken, all_nodes in reports), reports

@@ -6,6 +6,8 @@ import faces
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, base64_of, encoded, head_and_shoulders, portrait, scenery
 
 SEARCHES = 1000
+COLLECTIONS = 30
+OWN_MEMORY_KIB = 60 * 1024
 CLIENTS = 4
 
 
@@ -60,3 +62,19 @@ def test_memory_of_large_batches_is_given_back(start_daemon):
         assert daemon.ask("/clear/collection", collection_name="face_col")["err_code"] == 0
         memory.append(daemon.memory_kib())
     assert memory[-1] <= memory[2] * 1.05, memory
+
+
+def test_thirty_collections_take_60_mb_beside_mapped_files(start_daemon):
+    """With two workers, all collections searched: pages of the program and of the galleries are not counted, the system can take them back."""
+    daemon = start_daemon(config="[recognition]\nworkers = 2\n")
+    names = [f"door_{number}" for number in range(COLLECTIONS)]
+    people = [(name, portrait(name)) for name in (OBAMA, BIDEN, ASTRONAUT)]
+    for name in names:
+        assert daemon.ask("/create/collection", collection_name=name)["err_code"] == 0
+        assert daemon.insert(name, *people)["success_num"] == len(people)
+    daemon.restart()
+    for name in names:
+        found = daemon.search(name, portrait(OBAMA_2))
+        assert max(found, key=found.get) == OBAMA
+    print(f"\n{COLLECTIONS} collections: {daemon.own_memory_kib()} KiB of own memory, {daemon.memory_kib()} KiB with mapped files")
+    assert daemon.own_memory_kib() <= OWN_MEMORY_KIB

@@ -46,7 +46,7 @@ setup_hint="run cross/setup.sh ${prefix:+$arch }to install what is missing"
 command -v "$cxx" >/dev/null || die "$cxx is not installed: $setup_hint"
 
 cache=${RECOCOMP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/recocomp}/tflite
-recipe=(build.sh sources.txt SHA256SUMS CMakeLists.txt objects.txt op_resolver.cc logging.cc workspace.cc flatten_headers.py check.c)
+recipe=(build.sh sources.txt SHA256SUMS CMakeLists.txt objects.txt op_resolver.cc logging.cc sharing.cc flatten_headers.py check.c)
 if [[ $prefix ]]; then recipe+=("$arch.cmake"); fi
 # fetch.sh and progress.sh are left out: whatever they do, the checksums say what is compiled.
 key=$({ cd "$here" && sha256sum "${recipe[@]}" && "$cxx" --version && "$cxx" -print-file-name=libstdc++.a; } |

@@ -1,5 +1,6 @@
 //! One network on one thread: TensorFlow Lite's interpreter with its XNNPACK delegate.
 
+use std::ffi::c_void;
 use std::marker::PhantomData;
 
 use tflitec::interpreter::{Interpreter, Options};
@@ -8,8 +9,13 @@ use tflitec::tensor::DataType;
 use super::models::InputType;
 use super::{InferenceError, InputSpec, LoadedModel, Role};
 
+unsafe extern "C" {
+    /// Networks made on this thread share packed weights with others that were made under the same key; `cross/tflite/sharing.cc`.
+    safe fn recocomp_load_model(key: *const c_void);
+}
+
 /// An interpreter with its tensors allocated. It stays on the thread it was made on, because the networks of a thread share the
-/// memory for what lies between their layers (`cross/tflite/workspace.cc`).
+/// memory for what lies between their layers (`cross/tflite/sharing.cc`).
 pub struct Network {
     interpreter: Interpreter<'static>,
     role: Role,
@@ -40,7 +46,11 @@ impl Network {
             thread_count: i32::try_from(threads.max(1)).unwrap_or(1),
             is_xnnpack_enabled: true,
         };
-        let interpreter = Interpreter::new(model.model, Some(options)).map_err(unloadable)?;
+        // Models are never freed, so an address stands for one model.
+        recocomp_load_model(std::ptr::from_ref(model.model).cast());
+        let interpreter = Interpreter::new(model.model, Some(options));
+        recocomp_load_model(std::ptr::null());
+        let interpreter = interpreter.map_err(unloadable)?;
         interpreter.allocate_tensors().map_err(unloadable)?;
 
         let shape = |what: &str, found: &[usize], expected: &[usize]| {
