@@ -10,7 +10,7 @@ use crate::door;
 use crate::engine::{DoubtRules, EngineOptions, LivenessMode};
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
-use crate::recognition::{FaceChoice, GateLimits, PictureLimits, RecognizerOptions};
+use crate::recognition::{FaceChoice, FarLooks, GateLimits, PictureLimits, RecognizerOptions};
 
 /// Read when `--config` is absent and the file exists.
 pub const DEFAULT_PATH: &str = "/etc/recocomp/recocomp.toml";
@@ -131,8 +131,8 @@ pub struct Recognition {
     pub min_detection_score: f32,
     /// Whether templates are given to clients and taken from them.
     pub features: bool,
-    /// Whether pictures that show no face at first are looked at in tiles.
-    pub far: bool,
+    /// When pictures are looked at in tiles.
+    pub far: FarLooks,
 }
 
 impl Default for Recognition {
@@ -142,7 +142,7 @@ impl Default for Recognition {
             threads: 1,
             min_detection_score: 0.5,
             features: true,
-            far: false,
+            far: FarLooks::Asked,
         }
     }
 }

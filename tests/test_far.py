@@ -180,7 +180,7 @@ def test_far_that_is_false_is_as_if_it_were_not_there(daemon):
 
 def test_the_configuration_asks_for_far_where_nothing_else_finds_a_face(start_daemon, daemon):
     """A small face is found without the field; what was found at first is found as before."""
-    mine = start_daemon(config="[recognition]\nfar = true\n")
+    mine = start_daemon(config="[recognition]\nfar = \"always\"\n")
     room = scene((1920, 1080), (bust(BIDEN, 48), 0.3, 0.6))
     (face,) = detect(mine, room)
     assert lies_at(face, 576, 648, 48)
@@ -193,3 +193,21 @@ def test_a_far_look_says_the_same_twice(daemon):
     """To the last digit."""
     room = scene((1920, 1080), (bust(OBAMA_2, 70), 0.625, 0.375), (bust(BIDEN, 200), 0.2, 0.6))
     assert detect(daemon, room, far=True, liveness=True) == detect(daemon, room, far=True, liveness=True)
+
+
+def test_far_can_be_switched_off(start_daemon):
+    """Who asks is told which key forbids it; who does not ask is served."""
+    mine = start_daemon(config='[recognition]\nfar = "off"\n')
+    answer = mine.ask("/face/detect", face_image=portrait(BIDEN), far=True)
+    assert_error(answer, 1011)
+    assert "recognition.far" in answer["detail"]
+    assert len(mine.ask("/face/detect", face_image=portrait(BIDEN), far=False)["status"]) == 1
+
+
+def test_a_batch_looked_at_from_afar_is_small(daemon, collection):
+    """Seventeen are refused before any is looked at, sixteen are not."""
+    row = {"collection_name": collection, "far": True}
+    answer = daemon.ask("/face/insert", **row, face_image=[scenery()] * 17, target_id=["a"] * 17)
+    assert_error(answer, 1011)
+    assert "16" in answer["detail"]
+    assert_error(daemon.ask("/face/insert", **row, face_image=[faces.NOT_A_PICTURE] * 16, target_id=["a"] * 16), 1010)

@@ -44,7 +44,9 @@ use crate::gallery::{self, Gallery, GalleryError, Keeper};
 use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool};
 use crate::license::License;
 use crate::license::device::DeviceIdentity;
-use crate::recognition::{Checks, Purpose, Recognition, Recognizer, RecognizerOptions, Refusal};
+use crate::recognition::{
+    Checks, FarLooks, Purpose, Recognition, Recognizer, RecognizerOptions, Refusal,
+};
 
 /// How an [`Engine`] is built.
 #[derive(Clone, Debug)]
@@ -124,6 +126,7 @@ pub struct Engine {
     access: Option<Access>,
     liveness: LivenessMode,
     max_batch: usize,
+    far_looks: FarLooks,
 }
 
 impl Engine {
@@ -184,6 +187,7 @@ impl Engine {
             access: None,
             liveness: options.liveness,
             max_batch: options.max_batch,
+            far_looks: recognizer.far,
         })
     }
 
@@ -194,6 +198,10 @@ impl Engine {
     /// Pictures that one insert or update may have.
     pub fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    pub fn far_looks(&self) -> FarLooks {
+        self.far_looks
     }
 
     /// Takes a place in the queue of recognition.

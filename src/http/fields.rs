@@ -15,6 +15,10 @@ use super::body::Held;
 use super::error::ApiError;
 use super::router::AppState;
 use crate::engine::EncodedPicture;
+use crate::recognition::FarLooks;
+
+/// Pictures of a batch that are looked at in tiles: those take seconds on a small board, while others wait.
+const MAX_FAR_PICTURES: usize = 16;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
 const NAMES: [&str; 15] = [
@@ -44,6 +48,7 @@ pub struct Fields {
     values: [Option<Range<usize>>; NAMES.len()],
     /// Pictures of a batch.
     max_batch: usize,
+    far_looks: FarLooks,
 }
 
 impl FromRequest<AppState> for Fields {
@@ -51,17 +56,18 @@ impl FromRequest<AppState> for Fields {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Fields, ApiError> {
         let held = state.body.read(request).await?;
-        Fields::parse(held, state.engine.max_batch())
+        Fields::parse(held, state.engine.max_batch(), state.engine.far_looks())
     }
 }
 
 impl Fields {
-    fn parse(held: Held, max_batch: usize) -> Result<Fields, ApiError> {
+    fn parse(held: Held, max_batch: usize, far_looks: FarLooks) -> Result<Fields, ApiError> {
         let values = off_the_runtime(held.bytes.len(), || values_of(&held.bytes))?;
         Ok(Fields {
             held,
             values,
             max_batch,
+            far_looks,
         })
     }
 
@@ -162,16 +168,32 @@ impl Fields {
     /// A picture, to be looked at as far if the field `far` says so.
     pub fn picture(&self, name: &str) -> Result<EncodedPicture, ApiError> {
         let text: Text<'_> = self.get(name, "a picture as a base64 string")?;
-        Ok(self.encoded(text, self.flag("far")?))
+        Ok(self.encoded(text, self.far(1)?))
     }
 
     pub fn pictures(&self, name: &str) -> Result<Vec<EncodedPicture>, ApiError> {
         let expected = "a list of pictures as base64 strings";
         let texts: Vec<Text<'_>> = self.list(name, expected, self.max_batch)?;
-        let far = self.flag("far")?;
+        let far = self.far(texts.len())?;
         Ok((texts.into_iter())
             .map(|text| self.encoded(text, far))
             .collect())
+    }
+
+    /// Whether `pictures` are to be looked at in tiles.
+    fn far(&self, pictures: usize) -> Result<bool, ApiError> {
+        let asked = self.flag("far")?;
+        if asked && self.far_looks == FarLooks::Off {
+            return Err(ApiError::parameter(
+                "far: false is expected, recognition.far is \"off\" here",
+            ));
+        }
+        if asked && pictures > MAX_FAR_PICTURES {
+            return Err(ApiError::parameter(format!(
+                "far: at most {MAX_FAR_PICTURES} pictures a request, these are {pictures}"
+            )));
+        }
+        Ok(asked)
     }
 
     /// Shares the body's memory where the string has no escapes.
@@ -307,7 +329,7 @@ mod tests {
             bytes: Bytes::copy_from_slice(text.as_bytes()),
             _memory: Reserved::default(),
         };
-        Fields::parse(held, 3)
+        Fields::parse(held, 3, FarLooks::Asked)
     }
 
     fn fields(text: &str) -> Fields {

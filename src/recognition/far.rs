@@ -3,8 +3,23 @@
 //! The constants are of `bench detection --far` on the development pictures; `models/detector.md`
 //! has the figures.
 
+use serde::{Deserialize, Serialize};
+
 use super::detect::{Detector, Face, PADDED, PADDED_MORE, Region, SAME_FACE_IOU};
 use super::{Picture, Refusal};
+
+/// When a picture is looked at in tiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FarLooks {
+    /// Never: who asks for it is refused.
+    Off,
+    /// Where a request asks for it.
+    #[default]
+    Asked,
+    /// Also where nothing else finds a face.
+    Always,
+}
 
 /// Shares of the network's input that the whole picture fills, one a run. Padded to half, 6 of 600
 /// faces that fill the frame are missed; to a third more as well, none (`bench detection --fill`).

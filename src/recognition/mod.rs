@@ -16,6 +16,7 @@ mod warp;
 
 pub use choice::FaceChoice;
 pub use detect::{Detector, Face, Pass};
+pub use far::FarLooks;
 pub use geometry::{Point, Rect, Similarity};
 pub use landmarks::Landmarks;
 pub use liveness::{Liveness, LivenessCheck, LivenessDemand};

@@ -1,7 +1,7 @@
 //! Decoding pictures that strangers send.
 
 use std::io::Cursor;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::error::ImageError;
 use image::metadata::Orientation;
@@ -48,6 +48,17 @@ impl Picture {
     /// # Errors
     /// [`Refusal::InvalidImage`] with the reason in a sentence.
     pub fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Picture, Refusal> {
+        Picture::decode_alone(bytes, limits).map(|(picture, _)| picture)
+    }
+
+    /// [`Picture::decode`]. With a large picture comes a guard: no other large one is decoded while it is held.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn decode_alone(
+        bytes: &[u8],
+        limits: &PictureLimits,
+    ) -> Result<(Picture, Option<MutexGuard<'static, ()>>), Refusal> {
         let format = recognise_format(bytes)?;
         let damaged = |e: ImageError| match e {
             ImageError::Limits(e) => {
@@ -90,7 +101,7 @@ impl Picture {
         // A picture whose metadata is damaged is taken as it stands.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         static LARGE: Mutex<()> = Mutex::new(());
-        let _one_at_a_time = (u64::from(width) * u64::from(height) > LARGE_PIXELS)
+        let alone = (u64::from(width) * u64::from(height) > LARGE_PIXELS)
             .then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
         // To 8-bit RGB before turning, which needs the picture twice.
         let rgb = DynamicImage::from_decoder(decoder)
@@ -99,11 +110,12 @@ impl Picture {
         let mut image = DynamicImage::ImageRgb8(rgb);
         image.apply_orientation(orientation);
         let rgb = image.into_rgb8();
-        Ok(Picture {
+        let picture = Picture {
             width: rgb.width(),
             height: rgb.height(),
             rgb: rgb.into_raw(),
-        })
+        };
+        Ok((picture, alone))
     }
 }
 

@@ -7,6 +7,7 @@ use super::choice::FaceChoice;
 use super::detect::{Detector, Face, Pass};
 use super::embed::Embedder;
 use super::encoding::decode_base64;
+use super::far::FarLooks;
 use super::geometry::Point;
 use super::landmarks::Landmarks;
 use super::liveness::{Liveness, LivenessCheck, LivenessDemand};
@@ -41,7 +42,7 @@ pub struct RecognizerOptions {
     pub min_detection_score: f32,
     pub face: FaceChoice,
     /// Whether a picture in which the plain passes show no face is looked at in tiles.
-    pub far: bool,
+    pub far: FarLooks,
     pub gates: Gates,
     /// Score (0..1) from which a face is live, in place of the model's.
     pub liveness_threshold: Option<f32>,
@@ -55,7 +56,7 @@ impl Default for RecognizerOptions {
             limits: PictureLimits::default(),
             min_detection_score: 0.5,
             face: FaceChoice::Largest,
-            far: false,
+            far: FarLooks::Asked,
             gates: Gates::default(),
             liveness_threshold: None,
             threads: 1,
@@ -228,7 +229,9 @@ impl Recognizer {
     ) -> Result<Recognition, Refusal> {
         self.check_length(encoded)?;
         let start = Instant::now();
-        let picture = Picture::decode(encoded, &self.options.limits)?;
+        let (picture, alone) = Picture::decode_alone(encoded, &self.options.limits)?;
+        // A large picture that may be looked at for seconds keeps other large ones out of memory.
+        let _alone = alone.filter(|_| self.may_look_far(checks.far));
         let spent = start.elapsed();
         let mut recognition = self.recognize_picture(&picture, purpose, checks)?;
         recognition.timings.0[1] = spent;
@@ -303,7 +306,8 @@ impl Recognizer {
         far: bool,
     ) -> Result<Vec<SeenFace>, Refusal> {
         self.check_length(encoded)?;
-        let picture = Picture::decode(encoded, &self.options.limits)?;
+        let (picture, alone) = Picture::decode_alone(encoded, &self.options.limits)?;
+        let _alone = alone.filter(|_| self.may_look_far(far));
         let mut seen = Vec::new();
         for &pass in self.passes(far) {
             let mut faces = self.detector.detect(&picture, pass)?;
@@ -393,12 +397,18 @@ impl Recognizer {
         }
     }
 
+    fn may_look_far(&self, far: bool) -> bool {
+        self.passes(far).contains(&Pass::Far)
+    }
+
     /// How pictures are looked at: each way where those before it showed no face.
     fn passes(&self, far: bool) -> &'static [Pass] {
         match (far, self.options.far) {
             (true, _) => &[Pass::Far],
-            (false, true) => &[Pass::FullFrame, Pass::Padded, Pass::PaddedMore, Pass::Far],
-            (false, false) => Pass::PLAIN,
+            (false, FarLooks::Always) => {
+                &[Pass::FullFrame, Pass::Padded, Pass::PaddedMore, Pass::Far]
+            }
+            (false, _) => Pass::PLAIN,
         }
     }
 
