@@ -1,11 +1,13 @@
 """The door when something of its own fails: the configuration, the data folder, its thread, its log. On the simulated board."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from daemon import run, wait_until
-from faces import ASTRONAUT, OBAMA, OBAMA_3, portrait
+from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_3, portrait
 from test_door import (  # noqa: F401 - start_door is a fixture
     FOR_LONG,
     SECONDS,
@@ -20,6 +22,10 @@ from test_service import Frozen, Manager
 from test_system import metrics
 
 BOARD_OF_REGISTERS = 'name = "pi"\ntitle = "t"\ndriver = "rppal"\n[relay]\nline = 17\nactive = "high"\nsafe = "locked"\npulse_ms = 500\n'
+
+
+def wait_for_fault(daemon, what):
+    wait_until(lambda: any(what in fault["what"] for fault in events(daemon.data, "fault")), SECONDS, f"the fault: {what}")
 
 
 def opened_and_killed(start_door, **options):
@@ -124,8 +130,8 @@ def test_what_the_guard_closed_stays_shut(start_door):
 
 
 def test_a_panic_while_the_pins_are_taken_is_no_end(start_door):
-    """A driver that panics on its second start, too, ends neither the thread nor the button for good."""
-    daemon, board = start_door()
+    """A driver that panics on its second start, too, ends neither the thread nor the button for good, nor the guard."""
+    daemon, board = start_door(FOR_LONG)
     board.inputs("fail", "panic-taking")
     wait_until(lambda: any("panicked" in fault["what"] for fault in events(daemon.data, "fault")), SECONDS, "the panic")
     daemon.log_checked = len(daemon.log())  # this panic was meant
@@ -134,6 +140,56 @@ def test_a_panic_while_the_pins_are_taken_is_no_end(start_door):
     daemon.log_checked = len(daemon.log())
     board.inputs("button")
     wait_until(lambda: board.is_on("relay"), SECONDS, "the button opens")
+    board.inputs("hang")
+    wait_for_fault(daemon, "stands still, its relay was released")
+    wait_until(lambda: not board.is_on("relay"), SECONDS, "the guard releases the relay")
+
+
+def test_a_face_that_was_shown_long_ago_opens_nothing(start_door):
+    """The search waited for a worker; meanwhile somebody else may stand at the door. The next one opens."""
+    daemon, board = start_door()
+    with ThreadPoolExecutor() as clients:
+        with Frozen(daemon.process.pid, "recognizer-"):
+            asked = clients.submit(ask_to_open, daemon, portrait(OBAMA))
+            time.sleep(11)
+            assert not asked.done()
+        late = asked.result()
+    assert late["err_code"] == 0 and late["status"][0]["result"] == "obama"
+    assert (late["door"]["opened"], late["door"]["reason"]) == (False, "too_late")
+    denied = wait_for_event(daemon.data, "denied")
+    assert (denied["reason"], denied["person"]) == ("too_late", "obama")
+    assert board.changes("relay") == [] and events(daemon.data, "opened") == []
+    assert ask_to_open(daemon, portrait(OBAMA))["door"]["opened"] is True
+
+
+@pytest.mark.parametrize("broken", ["green", "red", "buzzer"])
+def test_a_broken_led_keeps_no_door_shut(start_door, broken):
+    """Nor its opening out of the log. It is told once."""
+    daemon, board = start_door("cooldown_ms = 0\n")
+    board.inputs(f"fail-{broken}")
+    for person, picture in (("obama", OBAMA), ("biden", BIDEN)):
+        assert ask_to_open(daemon, portrait(ASTRONAUT))["door"]["reason"] == "no_match"
+        before = len(board.changes("relay"))
+        answer = ask_to_open(daemon, portrait(picture))
+        assert answer["door"]["opened"] is True
+        wait_until(lambda: board.changes("relay")[before:] == [True, False], SECONDS, "it opens and locks")
+        assert events(daemon.data, "opened")[-1]["person"] == person
+    wait_for_fault(daemon, f"{broken} (simulated): told to fail; the door goes on without")
+    assert len(events(daemon.data, "fault")) == len(events(daemon.data, "started")) == 1
+    assert board.changes(broken) == []
+
+
+def test_a_relay_that_fails_opened_nothing(start_door):
+    daemon, board = start_door()
+    board.inputs("fail-relay")
+    assert ask_to_open(daemon, portrait(OBAMA))["door"]["reason"] == "fault"
+    denied = wait_for_event(daemon.data, "denied")
+    assert (denied["reason"], denied["person"]) == ("fault", "obama")
+    wait_for_fault(daemon, "relay (simulated): told to fail")
+    assert events(daemon.data, "opened") == board.changes("relay") == []
+    board.inputs()
+    wait_for_event(daemon.data, "started", 2)
+    assert ask_to_open(daemon, portrait(OBAMA))["door"]["opened"] is True
 
 
 def test_a_door_that_stands_still_starves_the_watchdog(start_door, tmp_path):

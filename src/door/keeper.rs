@@ -6,121 +6,48 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::Answer;
 use super::board::Board;
 use super::controller::{Controller, Happening, Rules};
 use super::events::{Denied, Event, Opened};
 use super::gpio::{self, GpioError, Output, Outputs, Pins};
+use super::guard::{LIFELESS, Shared};
 use super::journal::Journal;
 use super::lock::PinLock;
 
 /// How often inputs are looked at.
 const TICK: Duration = Duration::from_millis(20);
-/// How old the loop's sign of life may be before the guard takes the relay's current.
-const LIFELESS: Duration = Duration::from_secs(1);
-/// How old the thread's sign of life may be before only a restart of the daemon helps. Taking pins may wait for a driver.
-const DEAD: Duration = Duration::from_secs(5);
 /// How long a face may have waited for the thread. Whoever stood there has been told, or is gone.
 pub const STALE: Duration = Duration::from_secs(1);
+/// How long ago a face may have been shown when it opens, whatever kept it: a full queue, the clock, the thread. Later somebody else
+/// may stand there.
+pub const SHOWN: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often the same fault is told.
 const FAULT_EVERY: Duration = Duration::from_secs(600);
 
 /// What the keeper is asked for.
 pub enum Command {
-    /// Open for this face. The answer is whether it did, or `false` in the cool-down; none if it came to its turn too late.
+    /// Open for this face. No answer: the pins cannot be used.
     Face {
         opened: Opened,
         /// What is written down otherwise, but for the reason.
         refused: Denied,
+        /// When it was shown, as far as that is known.
+        shown: Instant,
+        /// Since when it waits for the thread.
         asked: Instant,
-        answer: oneshot::Sender<bool>,
+        answer: oneshot::Sender<Answer>,
     },
     Deny(Denied),
     Stop,
-}
-
-/// What keeper, guard and everybody else share.
-pub struct Shared {
-    start: Instant,
-    /// Milliseconds from `start` to the thread's last sign of life.
-    alive: AtomicU64,
-    /// Whether the loop is meant to go round. While it is not, it has released the relay itself.
-    tending: AtomicBool,
-    stopped: AtomicBool,
-    /// Whether the guard has released the relay since the loop began. Written and read with `outputs` locked.
-    guarded: AtomicBool,
-    outputs: Mutex<Option<Box<dyn Outputs>>>,
-}
-
-impl Shared {
-    pub fn new(outputs: Box<dyn Outputs>) -> Arc<Shared> {
-        Arc::new(Shared {
-            start: Instant::now(),
-            alive: AtomicU64::new(0),
-            tending: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            guarded: AtomicBool::new(false),
-            outputs: Mutex::new(Some(outputs)),
-        })
-    }
-
-    fn now(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    /// Whether the thread lives, be it only to take the pins again.
-    pub fn is_alive(&self) -> bool {
-        self.silent_for() < DEAD
-    }
-
-    /// Whether the loop goes round: buttons are looked at and faces open.
-    pub fn is_tending(&self) -> bool {
-        self.tending.load(Ordering::Relaxed) && !self.stands_still()
-    }
-
-    fn stands_still(&self) -> bool {
-        self.tending.load(Ordering::Relaxed) && self.silent_for() >= LIFELESS
-    }
-
-    fn silent_for(&self) -> Duration {
-        let alive = Duration::from_millis(self.alive.load(Ordering::Relaxed));
-        self.now().saturating_sub(alive)
-    }
-
-    /// The loop begins, with pins that were just taken.
-    fn begin(&self) {
-        let outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        self.guarded.store(false, Ordering::Relaxed);
-        self.went_round();
-        self.tending.store(true, Ordering::Relaxed);
-        drop(outputs);
-    }
-
-    fn went_round(&self) {
-        let alive = u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX);
-        self.alive.store(alive, Ordering::Relaxed);
-    }
-
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-
-    /// A panic elsewhere leaves the outputs as usable as they were.
-    fn with_outputs<R>(&self, work: impl FnOnce(&mut dyn Outputs) -> R) -> Option<R> {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        outputs.as_mut().map(|outputs| work(outputs.as_mut()))
-    }
-
-    fn release(&self) -> Result<(), GpioError> {
-        self.with_outputs(gpio::release).unwrap_or(Ok(()))
-    }
 }
 
 /// The loop and what it needs to begin anew.
@@ -142,6 +69,7 @@ impl Keeper {
         let mut inputs = Some(inputs);
         let mut last: Option<(String, Instant)> = None;
         let mut tell = true;
+        let mut told = SignalFaults::default();
         loop {
             self.shared.went_round();
             let ended = whole(|| {
@@ -150,7 +78,7 @@ impl Keeper {
                     None => self.take_again()?,
                 };
                 self.shared.begin();
-                self.tend(inputs, tell)
+                self.tend(inputs, tell, &mut told)
             });
             let released = whole(|| self.shared.release());
             self.shared.tending.store(false, Ordering::Relaxed);
@@ -208,7 +136,12 @@ impl Keeper {
         }
     }
 
-    fn tend(&self, mut inputs: Box<dyn gpio::Inputs>, tell: bool) -> Result<(), GpioError> {
+    fn tend(
+        &self,
+        mut inputs: Box<dyn gpio::Inputs>,
+        tell: bool,
+        told: &mut SignalFaults,
+    ) -> Result<(), GpioError> {
         let first = inputs.read()?;
         let mut controller = Controller::new(self.rules, first, self.shared.now());
         if tell {
@@ -228,7 +161,8 @@ impl Keeper {
             for happening in controller.step(now, sensed) {
                 self.journal.tell(event(happening));
             }
-            self.switch(&controller)?;
+            self.switch_relay(&controller)?;
+            self.signal(&controller, told)?;
             self.shared.went_round();
             match self.commands.recv_timeout(TICK) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -240,44 +174,74 @@ impl Keeper {
                 Ok(Command::Face {
                     opened,
                     refused,
+                    shown,
                     asked,
                     answer,
                 }) => {
                     // Its search was told that the door does not answer: it must not open to nobody.
-                    if answer.is_closed() || asked.elapsed() >= STALE {
-                        self.journal.tell(refused_for("too_late", refused));
-                        continue;
-                    }
-                    let open = controller.open_by_face(self.shared.now());
-                    if open {
-                        self.switch(&controller)?;
-                    }
-                    self.journal.tell(match open {
-                        true => Event::Opened(opened),
-                        false => refused_for("cool_down", refused),
-                    });
+                    let late = asked.elapsed() >= STALE || shown.elapsed() >= SHOWN;
+                    let (event, said) = if answer.is_closed() || late {
+                        (refused_for("too_late", refused), Answer::TooLate)
+                    } else if !controller.open_by_face(self.shared.now()) {
+                        (refused_for("cool_down", refused), Answer::CoolDown)
+                    } else if let Err(e) = self.switch_relay(&controller) {
+                        self.journal.tell(refused_for("fault", refused));
+                        return Err(e);
+                    } else {
+                        // Written down before LED and buzzer have their turn, in the next round.
+                        (Event::Opened(opened), Answer::Opened)
+                    };
+                    self.journal.tell(event);
                     // The client may be gone.
-                    let _ = answer.send(open);
+                    let _ = answer.send(said);
                 }
             }
         }
     }
 
-    /// Every output in every round: what disturbed a pin is put right; but what the guard released stays so.
-    fn switch(&self, controller: &Controller) -> Result<(), GpioError> {
+    /// The relay and, with [`Keeper::signal`], every output in every round: what disturbed a pin is put right.
+    fn switch_relay(&self, controller: &Controller) -> Result<(), GpioError> {
         let on = controller.outputs(self.shared.now());
-        let written = self.shared.with_outputs(|outputs| {
-            if self.shared.guarded.load(Ordering::Relaxed) {
-                return Err(GpioError::driver("keeper", "stood still"));
+        self.unless_guarded(|outputs| outputs.write(Output::Relay, on.relay))?
+    }
+
+    /// LEDs and buzzer. One that is broken is told, and keeps no door shut.
+    fn signal(&self, controller: &Controller, told: &mut SignalFaults) -> Result<(), GpioError> {
+        let on = controller.outputs(self.shared.now());
+        let signals = [
+            (Output::Green, on.green),
+            (Output::Red, on.red),
+            (Output::Buzzer, on.buzzer),
+        ];
+        let written = self.unless_guarded(|outputs| {
+            signals.map(|(output, on)| (output, outputs.write(output, on)))
+        })?;
+        for (output, written) in written {
+            let told = &mut told[output as usize];
+            if let Err(e) = written
+                && told.is_none_or(|at| at.elapsed() >= FAULT_EVERY)
+            {
+                *told = Some(Instant::now());
+                let what = format!("{e}; the door goes on without");
+                self.journal.tell(Event::Fault { what });
             }
-            outputs.write(Output::Relay, on.relay)?;
-            outputs.write(Output::Green, on.green)?;
-            outputs.write(Output::Red, on.red)?;
-            outputs.write(Output::Buzzer, on.buzzer)
-        });
-        written.unwrap_or(Ok(()))
+        }
+        Ok(())
+    }
+
+    /// What the guard released stays so.
+    fn unless_guarded<R>(&self, write: impl FnOnce(&mut dyn Outputs) -> R) -> Result<R, GpioError> {
+        (self.shared)
+            .with_outputs(|outputs| {
+                (!self.shared.guarded.load(Ordering::Relaxed)).then(|| write(outputs))
+            })
+            .flatten()
+            .ok_or_else(|| GpioError::driver("keeper", "stood still"))
     }
 }
+
+/// When a fault of each output was last told.
+type SignalFaults = [Option<Instant>; Output::ALL.len()];
 
 /// What `work` comes to, be it by a panic of a driver.
 fn whole<R>(work: impl FnOnce() -> Result<R, GpioError>) -> Result<R, GpioError> {
@@ -305,36 +269,6 @@ fn event(happening: Happening) -> Event {
         Happening::HeldOpen => Event::HeldOpen,
         Happening::Tamper => Event::Tamper,
         Happening::TamperEnded => Event::TamperEnded,
-    }
-}
-
-/// Takes the relay's current when the keeper's loop stands still, until it has ended.
-pub fn guard(shared: &Shared, journal: &Journal) {
-    let mut told = false;
-    while !shared.stopped.load(Ordering::Relaxed) {
-        std::thread::sleep(LIFELESS / 4);
-        if !shared.stands_still() {
-            told = false;
-            continue;
-        }
-        // Who holds the outputs at this moment is switching them.
-        let Ok(mut outputs) = shared.outputs.try_lock() else {
-            continue;
-        };
-        shared.guarded.store(true, Ordering::Relaxed);
-        let released = outputs
-            .as_mut()
-            .map(|outputs| gpio::release(outputs.as_mut()));
-        drop(outputs);
-        if !std::mem::replace(&mut told, true) {
-            let what = match released {
-                Some(Err(e)) => {
-                    format!("the door stands still and its relay could not be released: {e}")
-                }
-                _ => "the door stands still, its relay was released".into(),
-            };
-            journal.tell(Event::Fault { what });
-        }
     }
 }
 
@@ -375,7 +309,7 @@ mod tests {
         records.into_iter().map(|record| record.event).collect()
     }
 
-    fn face(person: &str, asked: Instant) -> (Command, oneshot::Receiver<bool>) {
+    fn face(person: &str, shown: Instant, asked: Instant) -> (Command, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         let command = Command::Face {
             opened: Opened {
@@ -386,6 +320,7 @@ mod tests {
                 person: Some(person.into()),
                 ..Denied::default()
             },
+            shown,
             asked,
             answer,
         };
@@ -395,12 +330,15 @@ mod tests {
     #[test]
     fn a_face_that_nobody_waits_for_any_more_opens_nothing() {
         let now = Instant::now();
-        let (gone, _) = face("gone", now);
-        let (late, mut late_answer) = face("late", now.checked_sub(STALE).unwrap());
         // Not of the test's own waiting: it is asked for a minute from now.
-        let (ada, mut answer) = face("ada", now + Duration::from_secs(60));
-        let (bob, mut refusal) = face("bob", now + Duration::from_secs(60));
-        let events = kept(vec![gone, late, ada, bob]);
+        let soon = now + Duration::from_secs(60);
+        let before = |time| now.checked_sub(time).unwrap();
+        let (gone, _) = face("gone", soon, soon);
+        let (late, mut late_answer) = face("late", soon, before(STALE));
+        let (old, mut old_answer) = face("old", before(SHOWN), soon);
+        let (ada, mut answer) = face("ada", soon, soon);
+        let (bob, mut refusal) = face("bob", soon, soon);
+        let events = kept(vec![gone, late, old, ada, bob]);
         let told: Vec<(&str, &str)> = (events.iter())
             .filter_map(|event| match event {
                 Event::Opened(opened) => Some(("opened", opened.person.as_deref()?)),
@@ -413,11 +351,12 @@ mod tests {
             ("too_late", "gone"),
             ("opened", "ada"),
             ("cool_down", "bob"),
-            ("too_late", "late"),
+            ("too_late", "old"),
         ];
         assert_eq!(told, expected, "{events:?}");
-        assert_eq!(answer.try_recv(), Ok(true));
-        assert_eq!(refusal.try_recv(), Ok(false));
-        assert!(late_answer.try_recv().is_err());
+        assert_eq!(answer.try_recv(), Ok(Answer::Opened));
+        assert_eq!(refusal.try_recv(), Ok(Answer::CoolDown));
+        assert_eq!(late_answer.try_recv(), Ok(Answer::TooLate));
+        assert_eq!(old_answer.try_recv(), Ok(Answer::TooLate));
     }
 }

@@ -8,7 +8,8 @@
 //! | [`gpio`] | pins by what they mean; the character device |
 //! | `raspberry`, [`simulated`] | other pins |
 //! | `controller` | what the pins should be, as a function of time and inputs |
-//! | `keeper` | the thread that has the pins, and its guard |
+//! | `keeper` | the thread that has the pins |
+//! | `guard` | what it shares, and the guard over it |
 //! | `journal`, [`events`] | the audit log |
 //! | [`lock`] | who has the pins |
 
@@ -16,6 +17,7 @@ pub mod board;
 mod controller;
 pub mod events;
 pub mod gpio;
+mod guard;
 mod journal;
 mod keeper;
 pub mod lock;
@@ -36,8 +38,9 @@ use board::{Board, BoardError};
 use controller::Rules;
 use events::{Denied, Opened};
 use gpio::GpioError;
+use guard::Shared;
 use journal::{Journal, LogFault};
-use keeper::{Command, Keeper, Shared};
+use keeper::{Command, Keeper};
 use lock::{LockError, PinLock};
 use settings::Settings;
 
@@ -77,6 +80,8 @@ pub enum Answer {
     Opened,
     /// It was opened by a face just before.
     CoolDown,
+    /// The face was shown too long ago, or its turn came too late.
+    TooLate,
     /// The door does not work; its fault is in the events.
     Dead,
 }
@@ -130,7 +135,7 @@ impl Door {
         let (guarded, log_fault) = (shared.clone(), journal.fault());
         let threads = vec![
             thread("door", move || keeper.run(inputs))?,
-            thread("door-guard", move || keeper::guard(&guarded, &journal))?,
+            thread("door-guard", move || guard::watch(&guarded, &journal))?,
             writer,
         ];
         Ok(Door {
@@ -151,14 +156,15 @@ impl Door {
         }
     }
 
-    /// Opens for a face.
+    /// Opens for a face that was shown at `shown`, at most 10 s ago.
     ///
     /// `refused` is written down if it does not, with the door's reason.
-    pub async fn open(&self, opened: Opened, refused: Denied) -> Answer {
+    pub async fn open(&self, opened: Opened, refused: Denied, shown: Instant) -> Answer {
         let (answer, answered) = oneshot::channel();
         let command = Command::Face {
             opened,
             refused,
+            shown,
             asked: Instant::now(),
             answer,
         };
@@ -166,8 +172,7 @@ impl Door {
             return Answer::Dead;
         }
         match tokio::time::timeout(ANSWER, answered).await {
-            Ok(Ok(true)) => Answer::Opened,
-            Ok(Ok(false)) => Answer::CoolDown,
+            Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Answer::Dead,
         }
     }

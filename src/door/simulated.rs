@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `pins.jsonl` | every change of an output, a line each: `{"ms": 123, "pin": "relay", "on": true}`; `ms` since boot |
-//! | `inputs` | names of the asserted inputs (`button`, `open`, `tamper`), read anew all the time; `fail`, `hang` and `panic` make the reading do so, `panic-taking` the taking of the pins |
+//! | `inputs` | names of the asserted inputs (`button`, `open`, `tamper`), read anew all the time; `fail`, `hang` and `panic` make the reading do so, `panic-taking` the taking of the pins; `fail-relay`, `fail-green` and so on the switching of an output |
 //! | `lock` | held by who has the pins |
 //!
 //! Like real pins, outputs keep their state when a program is killed.
@@ -52,6 +52,7 @@ pub fn open(data: &Path) -> Result<Pins, GpioError> {
     );
     let mut outputs = Timeline {
         timeline,
+        inputs: inputs.clone(),
         _lock: lock,
         // Nothing is known of what the last program left.
         on: [true; Output::ALL.len()],
@@ -65,6 +66,7 @@ pub fn open(data: &Path) -> Result<Pins, GpioError> {
 
 struct Timeline {
     timeline: File,
+    inputs: PathBuf,
     _lock: File,
     on: [bool; Output::ALL.len()],
 }
@@ -74,13 +76,19 @@ impl Outputs for Timeline {
         if self.on[output as usize] == on {
             return Ok(());
         }
+        let told = std::fs::read_to_string(&self.inputs).unwrap_or_default();
+        let name = output.name();
+        if (told.split_whitespace()).any(|word| word.strip_prefix("fail-") == Some(name)) {
+            let what = format!("{name} (simulated)");
+            return Err(GpioError::driver(what, "told to fail"));
+        }
         let line = format!(
             "{{\"ms\": {}, \"pin\": \"{}\", \"on\": {on}}}\n",
             super::events::uptime().as_millis(),
-            output.name()
+            name
         );
         (self.timeline.write_all(line.as_bytes()))
-            .map_err(|e| GpioError::driver(format!("{} (simulated)", output.name()), e))?;
+            .map_err(|e| GpioError::driver(format!("{name} (simulated)"), e))?;
         self.on[output as usize] = on;
         Ok(())
     }

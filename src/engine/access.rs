@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
@@ -61,12 +62,14 @@ pub enum Forbidden {
 }
 
 /// Who asks for an opening. Not for logs: it holds a secret.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Caller {
     pub address: Option<IpAddr>,
     pub token: Option<String>,
     /// As in the log.
     pub request_id: Option<String>,
+    /// When the head of the request had been read: the picture is older. 10 s later no door opens for it.
+    pub asked: Instant,
 }
 
 /// Why the door opened or did not.
@@ -81,6 +84,8 @@ pub enum Reason {
     Schedule,
     ClockNotSet,
     CoolDown,
+    /// The face was shown too long ago.
+    TooLate,
     /// The false match rate that would be needed is beyond what was measured.
     Undecidable,
     NoDoor,
@@ -99,6 +104,7 @@ impl Reason {
             Reason::Schedule => "schedule",
             Reason::ClockNotSet => "clock_not_set",
             Reason::CoolDown => "cool_down",
+            Reason::TooLate => "too_late",
             Reason::Undecidable => "undecidable",
             Reason::NoDoor => "no_door",
             Reason::Fault => "fault",
@@ -276,13 +282,16 @@ impl Engine {
                 Reason::OtherCollection,
                 Some("the door opens for another collection (door.collection)".into()),
             ),
-            Ok(found) => self.try_to_open(access, found, faces, &origin).await,
+            Ok(found) => {
+                self.try_to_open(access, found, faces, &origin, caller.asked)
+                    .await
+            }
         };
         match reason {
             // Nobody may have stood there: no face, a broken picture, a full queue.
             Reason::NotSearched => {}
             // They are in the log already, or cannot get there.
-            Reason::Matched | Reason::CoolDown | Reason::Fault => {}
+            Reason::Matched | Reason::CoolDown | Reason::TooLate | Reason::Fault => {}
             reason => access.door.deny(Denied {
                 reason: reason.name().into(),
                 person: None,
@@ -304,6 +313,7 @@ impl Engine {
         found: &Identification,
         faces: usize,
         origin: &Origin,
+        asked: Instant,
     ) -> (Reason, Option<String>) {
         let threshold = match self.threshold(access, faces) {
             Ok(threshold) => threshold,
@@ -330,9 +340,13 @@ impl Engine {
             request: origin.clone(),
             more: 0,
         };
-        match access.door.open(opened, refused).await {
+        match access.door.open(opened, refused, asked).await {
             Answer::Opened => (Reason::Matched, None),
             Answer::CoolDown => (Reason::CoolDown, None),
+            Answer::TooLate => (
+                Reason::TooLate,
+                Some("too long since the request; ask again with a new picture".into()),
+            ),
             Answer::Dead => (
                 Reason::Fault,
                 Some("the door does not answer; its events say more".into()),
@@ -383,6 +397,7 @@ mod tests {
             address: Some(address.parse().unwrap()),
             token: token.map(str::to_owned),
             request_id: None,
+            asked: Instant::now(),
         };
         let right = Some("0123456789abcdef");
         let both = access(&["10.0.0.0/24"], true);

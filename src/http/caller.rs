@@ -1,6 +1,7 @@
 //! Who asks, where it matters: what opens the door, and what changes who may enter.
 
 use std::convert::Infallible;
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -26,6 +27,8 @@ impl FromRequestParts<AppState> for CalledBy {
             token: (credentials.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")))
                 .map(|(_, token)| token.trim().to_owned()),
             request_id: (parts.extensions.get::<RequestId>()).map(|id| id.0.clone()),
+            // Before the body is read.
+            asked: Instant::now(),
         }))
     }
 }
