@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::decision::Undecidable;
 use super::doubt_rules::DuplicateRule;
 use super::people::best_other;
+use super::room::Room;
 use super::turns::Turn;
 use super::{Code, Engine, Error, Rejection};
-use crate::gallery::{Gallery, GalleryError, Hit, MAX_FEATURES_PER_TARGET, Template};
+use crate::gallery::{Gallery, GalleryError, Hit, Template};
 use crate::inference::Place;
 use crate::recognition::Recognizer;
 
@@ -241,43 +242,6 @@ impl Engine {
     }
 }
 
-/// How many more faces the people of a batch can have, by the gallery's own rules.
-#[derive(Debug)]
-struct Room {
-    /// Faces of each person so far; of nobody else there are any.
-    faces: HashMap<String, usize>,
-    /// Who would be given more new faces in place of the old ones than fit, and keeps the old ones therefore.
-    overfull: HashSet<String>,
-}
-
-impl Room {
-    fn of(batch: &[Recognised], stored: &HashMap<String, Vec<Template>>, intent: Intent) -> Room {
-        let faces = (stored.iter()).map(|(target, faces)| (target.clone(), faces.len()));
-        let mut room = Room {
-            faces: faces.collect(),
-            overfull: HashSet::new(),
-        };
-        if intent == Intent::Replace {
-            let mut coming: HashMap<&str, usize> = HashMap::new();
-            for one in batch {
-                *coming.entry(&one.target).or_default() += 1;
-            }
-            let overfull =
-                (coming.into_iter()).filter(|(_, faces)| *faces > MAX_FEATURES_PER_TARGET);
-            room.overfull = overfull.map(|(target, _)| target.to_owned()).collect();
-        }
-        room
-    }
-
-    /// Takes the room of one face, if `target` has it.
-    fn take(&mut self, target: &str) -> bool {
-        let faces = self.faces.entry(target.to_owned()).or_default();
-        let fits = *faces < MAX_FEATURES_PER_TARGET && !self.overfull.contains(target);
-        *faces += usize::from(fits);
-        fits
-    }
-}
-
 /// Who else `one` is: people of the gallery and of the pictures before it, each once by the best face, best first.
 fn others_of(
     one: &Recognised,
@@ -424,21 +388,6 @@ mod tests {
         let overfull = HashSet::from(["bob".to_owned()]);
         refuse(&found, &mut batch, &mut rejected, &overfull);
         assert!(batch.len() == 1 && rejected.is_empty());
-    }
-
-    #[test]
-    fn room_is_that_of_the_gallery() {
-        let batch = |pictures: usize| -> Vec<Recognised> {
-            (0..pictures).map(|index| one(index, "ada", 0.0)).collect()
-        };
-        let takes = |mut room: Room| (0..7).filter(|_| room.take("ada")).count();
-        let stored = HashMap::from([("ada".to_owned(), vec![at(0.0); 3])]);
-        assert_eq!(takes(Room::of(&batch(7), &stored, Intent::Add)), 2);
-        assert_eq!(takes(Room::of(&batch(7), &HashMap::new(), Intent::Add)), 5);
-        // What replaces comes whole or not at all.
-        let replacing = |pictures| Room::of(&batch(pictures), &HashMap::new(), Intent::Replace);
-        assert_eq!(takes(replacing(5)), 5);
-        assert_eq!(takes(replacing(6)), 0);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod metrics;
 mod names;
 mod people;
 mod probe;
+mod room;
 mod turns;
 mod wall_clock;
 
