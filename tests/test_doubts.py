@@ -82,6 +82,24 @@ def test_an_update_is_asked_the_same(daemon, collection):
     assert named(wrong["duplicates"]) == [(0, "eileen", "obama")]
 
 
+def test_the_fifth_face_counts_and_the_sixth_does_not(daemon, collection):
+    """Pictures count as enrolled as long as their person has room."""
+    enrol(daemon, collection, *[("obama", OBAMA)] * 4)
+    batch = [("obama", BIDEN), ("obama", ASTRONAUT), ("joe", BIDEN), ("eileen", ASTRONAUT)]
+    answer = enrol(daemon, collection, *batch, duplicates=True)
+    assert_batch(answer, 3, {}, ["obama"])
+    assert named(answer["duplicates"]) == [(2, "joe", "obama")]
+
+
+def test_who_is_given_too_many_keeps_the_old_faces_and_no_new_one_counts(daemon, collection):
+    """An update of six pictures: the old face is there still, the six never were."""
+    enrol(daemon, collection, ("bob", BIDEN), ("ada", ASTRONAUT), ("obama", ASTRONAUT))
+    batch = [("bob", OBAMA)] * 6 + [("ada", BIDEN), ("obama", OBAMA_2)]
+    answer = enrol(daemon, collection, *batch, path="/face/update", duplicates=True)
+    assert_batch(answer, 2, {}, ["bob"])
+    assert named(answer["duplicates"]) == [(6, "ada", "bob")]
+
+
 def test_other_collections_do_not_count(daemon, collection, fresh_name):
     """A person may be in several."""
     daemon.ask("/create/collection", collection_name=fresh_name + "_other")
@@ -116,6 +134,50 @@ def test_a_refused_face_is_nobodys_duplicate(start_daemon):
     answer = enrol(daemon, "staff", ("biden", BIDEN), ("joe", BIDEN), ("biden", BIDEN))
     assert_batch(answer, 2, {1: "joe"})
     assert named(answer["duplicates"]) == [(1, "joe", "biden")]
+
+
+def test_an_update_cannot_pass_a_face_by_whose_old_ones_stay(start_daemon):
+    """Who is refused keeps the old face, so the others of the batch are compared with it."""
+    daemon = start(start_daemon, REFUSE)
+    enrol(daemon, "staff", ("ada", OBAMA), ("bob", BIDEN), ("carol", ASTRONAUT))
+    answer = enrol(daemon, "staff", ("ada", BIDEN), ("bob", ASTRONAUT), path="/face/update")
+    assert_error(answer, 1018)
+    assert_batch(answer, 0, {0: "ada", 1: "bob"})
+    assert named(answer["duplicates"]) == [(0, "ada", "bob"), (1, "bob", "carol")]
+    # So does who is given too many.
+    many = [("bob", OBAMA_2)] * 6
+    answer = enrol(daemon, "staff", ("ada", BIDEN), *many, path="/face/update")
+    assert_error(answer, 1018)
+    assert_batch(answer, 0, {0: "ada"}, ["bob"])
+    # One's own old face is no hindrance.
+    assert_batch(enrol(daemon, "staff", ("ada", OBAMA_2), ("bob", BIDEN), path="/face/update"), 2)
+    for face, who in ((OBAMA, "ada"), (BIDEN, "bob"), (ASTRONAUT, "carol")):
+        found = daemon.search("staff", portrait(face))
+        assert [name for name, score in found.items() if score > 0.9] == [who]
+
+
+def test_refusing_some_of_too_many_pictures_makes_no_room(start_daemon):
+    """Six pictures replace nothing, although one of them is refused: else bob's other five would pass the one of ada unseen."""
+    daemon = start(start_daemon, REFUSE)
+    enrol(daemon, "staff", ("ada", OBAMA), ("bob", BIDEN))
+    batch = [("bob", ASTRONAUT)] * 5 + [("bob", OBAMA_2), ("ada", ASTRONAUT)]
+    answer = enrol(daemon, "staff", *batch, path="/face/update")
+    assert answer["err_code"] == 0, answer
+    assert_batch(answer, 1, {}, ["bob"])
+    assert named(answer["duplicates"]) == [(5, "bob", "ada")]
+    for face, who in ((ASTRONAUT, "ada"), (BIDEN, "bob")):
+        found = daemon.search("staff", portrait(face))
+        assert [name for name, score in found.items() if score > 0.9] == [who]
+
+
+def test_what_is_too_much_is_nobodys_duplicate(start_daemon):
+    """A picture for which its person has no room is not stored, so joe is not refused for it."""
+    daemon = start(start_daemon, REFUSE)
+    enrol(daemon, "staff", *[("full", OBAMA)] * 5, ("almost", ASTRONAUT))
+    answer = enrol(daemon, "staff", ("full", BIDEN), ("joe", BIDEN))
+    assert_batch(answer, 1, {}, ["full"])
+    assert answer["duplicates"] == []
+    assert daemon.search("staff", portrait(BIDEN))["joe"] > 0.9
 
 
 def test_two_at_once_cannot_both_enrol_one_face(start_daemon):
@@ -199,6 +261,33 @@ def test_both_are_told_everybody_where_that_is_configured(start_daemon):
     failed = daemon.insert("staff", ("eileen", scenery()))
     assert_error(failed, 1009)
     assert failed["duplicates"] == failed["disagreements"] == []
+
+
+@pytest.mark.parametrize("path", ["/face/insert", "/face/update"])
+def test_a_failure_has_the_lists_that_were_asked_for(daemon, collection, path):
+    """Also one that looked at no picture; a field that is wrong itself brings no list."""
+    unknown = enrol(daemon, "nowhere", ("ada", OBAMA), path=path, duplicates=True)
+    assert_error(unknown, 1006)
+    assert unknown["duplicates"] == [] and "disagreements" not in unknown
+    wrong = enrol(daemon, collection, ("ada", OBAMA), path=path, duplicates=1, disagreements=True)
+    assert_error(wrong, 1011)
+    assert wrong["disagreements"] == [] and "duplicates" not in wrong
+    short = daemon.ask(path, collection_name=collection, target_id=["ada"], disagreements=True)
+    assert_error(short, 1011)
+    assert short["disagreements"] == [] and "duplicates" not in short
+    plain = enrol(daemon, "nowhere", ("ada", OBAMA), path=path)
+    assert not {"duplicates", "disagreements"} & set(plain)
+
+
+def test_a_failure_has_the_lists_that_are_configured(start_daemon):
+    """Without a word of the client."""
+    daemon = start(start_daemon, REPORT)
+    unknown = enrol(daemon, "nowhere", ("ada", OBAMA))
+    assert_error(unknown, 1006)
+    assert unknown["duplicates"] == unknown["disagreements"] == []
+    refusing = start(start_daemon, REFUSE)
+    unknown = enrol(refusing, "nowhere", ("ada", OBAMA))
+    assert unknown["duplicates"] == [] and "disagreements" not in unknown
 
 
 @pytest.mark.parametrize("field", ["duplicates", "disagreements"])

@@ -1,12 +1,17 @@
 //! What makes an enrolment doubtful: a face that is enrolled under another name already, and a face unlike the person's others.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::decision::Undecidable;
 use super::doubt_rules::DuplicateRule;
 use super::people::best_other;
+use super::room::Room;
+use super::turns::Turn;
 use super::{Code, Engine, Error, Rejection};
 use crate::gallery::{Gallery, GalleryError, Hit, Template};
+use crate::inference::Place;
+use crate::recognition::Recognizer;
 
 /// People that one picture is reported to look like, at most.
 const MAX_OTHERS: usize = 5;
@@ -64,15 +69,21 @@ pub(super) enum Intent {
     Replace,
 }
 
-/// Where refusals of duplicates wait for each other, so that of two requests with one face the second one sees the first.
-pub(super) type Turn = Option<tokio::sync::OwnedMutexGuard<()>>;
-
 impl Engine {
     /// To be held from before the check until the batch is stored.
-    pub(super) async fn turn(&self) -> Turn {
+    pub(super) async fn turn(&self, collection: &str) -> Option<Turn> {
         match self.doubts.duplicates {
-            DuplicateRule::Refuse => Some(self.turns.clone().lock_owned().await),
+            DuplicateRule::Refuse => Some(self.turns.of(collection).await),
             DuplicateRule::Asked | DuplicateRule::Report => None,
+        }
+    }
+
+    /// What a request is told that came to nothing before anything could be doubtful.
+    pub fn nothing_doubtful(&self, asked: Asked) -> Doubts {
+        Doubts {
+            duplicates: self.doubts.looks_for_duplicates(asked).then(Vec::new),
+            disagreements: self.doubts.looks_for_disagreements(asked).then(Vec::new),
+            remark: None,
         }
     }
 
@@ -82,24 +93,33 @@ impl Engine {
     /// 1006, 1001; 1011 if duplicates were asked for and the embedding model has no table to decide by.
     pub(super) async fn doubt(
         &self,
+        place: &Arc<Place<Recognizer>>,
         collection: &str,
         batch: &mut Vec<Recognised>,
         rejected: &mut Vec<(usize, String, Rejection)>,
         intent: Intent,
         asked: Asked,
     ) -> Result<Doubts, Error> {
-        let mut doubts = Doubts::default();
-        if self.doubts.looks_for_duplicates(asked) {
+        let mut doubts = self.nothing_doubtful(asked);
+        if doubts.duplicates.is_none() && doubts.disagreements.is_none() {
+            return Ok(doubts);
+        }
+        let stored = self.stored(place, collection, batch, intent).await?;
+        if doubts.duplicates.is_some() {
             let (limit, remark) = self.duplicate_cosine(collection, batch.len())?;
-            let found = self.duplicates(collection, batch, intent, limit).await?;
+            let room = Room::of(batch, &stored, intent);
+            // More pictures than fit replace nothing, however many of them are refused.
+            let overfull = room.overfull.clone();
+            let found = self
+                .duplicates(place, collection, batch, intent, room, limit)
+                .await?;
             if self.doubts.duplicates == DuplicateRule::Refuse {
-                refuse(&found, batch, rejected);
+                refuse(&found, batch, rejected, &overfull);
             }
             doubts.remark = remark.filter(|_| !found.is_empty());
             doubts.duplicates = Some(found);
         }
-        if self.doubts.looks_for_disagreements(asked) {
-            let stored = self.stored(collection, batch, intent).await?;
+        if doubts.disagreements.is_some() {
             let found = disagreements(batch, stored)
                 .map(|(one, cosine)| Disagreement {
                     index: one.index,
@@ -147,34 +167,41 @@ impl Engine {
 
     async fn duplicates(
         &self,
+        place: &Arc<Place<Recognizer>>,
         collection: &str,
         batch: &[Recognised],
         intent: Intent,
+        mut room: Room,
         limit: f32,
     ) -> Result<Vec<Duplicate>, Error> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        // Of people who get all new faces the old ones do not count.
-        let leaving: HashSet<String> = match intent {
-            Intent::Add => HashSet::new(),
-            Intent::Replace => batch.iter().map(|one| one.target.clone()).collect(),
+        let refusing = self.doubts.duplicates == DuplicateRule::Refuse;
+        // Of people who get all new faces the old ones do not count. Where duplicates are refused, a person may be left without
+        // a new face and keep the old ones: there everybody's count but one's own.
+        let leaving: HashSet<String> = match (intent, refusing) {
+            (Intent::Add, _) | (Intent::Replace, true) => HashSet::new(),
+            (Intent::Replace, false) => (batch.iter().map(|one| &one.target))
+                .filter(|target| !room.overfull.contains(*target))
+                .cloned()
+                .collect(),
         };
-        let top_k = MAX_OTHERS + leaving.len().max(1);
+        // One more for the picture's own person.
+        let top_k = MAX_OTHERS + leaving.len() + 1;
         let probes: Vec<Template> = batch.iter().map(|one| one.template.clone()).collect();
         let name = collection.to_owned();
         let hits = self
-            .with_gallery(move |gallery| {
+            .with_gallery_at(place, move |gallery| {
                 gallery.search_all(&name, &probes.iter().collect::<Vec<_>>(), top_k)
             })
             .await?;
-        let refusing = self.doubts.duplicates == DuplicateRule::Refuse;
         let mut kept: Vec<&Recognised> = Vec::new();
         let mut found = Vec::new();
         for (one, hits) in batch.iter().zip(hits) {
             let others = others_of(one, &hits, &kept, &leaving, limit);
-            // What is refused is nobody's duplicate.
-            if others.is_empty() || !refusing {
+            // Of what is not stored, refused or too much, nobody is a duplicate.
+            if (others.is_empty() || !refusing) && room.take(&one.target) {
                 kept.push(one);
             }
             found.extend(others.into_iter().map(|(other, cosine)| Duplicate {
@@ -190,6 +217,7 @@ impl Engine {
     /// The templates that each person of `batch` keeps beside the new ones.
     async fn stored(
         &self,
+        place: &Arc<Place<Recognizer>>,
         collection: &str,
         batch: &[Recognised],
         intent: Intent,
@@ -205,7 +233,7 @@ impl Engine {
             Err(GalleryError::UnknownTarget { .. }) => Ok((target, Vec::new())),
             templates => templates.map(|templates| (target, templates)),
         };
-        self.with_gallery(move |gallery| {
+        self.with_gallery_at(place, move |gallery| {
             (targets.into_iter())
                 .map(|target| one(gallery, target))
                 .collect()
@@ -239,15 +267,17 @@ fn others_of(
     others
 }
 
-/// Takes the pictures of `found` out of `batch`.
+/// Takes the pictures of `found` out of `batch`, except those of people who are given too many anyway.
 fn refuse(
     found: &[Duplicate],
     batch: &mut Vec<Recognised>,
     rejected: &mut Vec<(usize, String, Rejection)>,
+    overfull: &HashSet<String>,
 ) {
     // The first row of a picture is the one most alike.
     let mut reasons: HashMap<usize, String> = HashMap::new();
-    for duplicate in found {
+    let refused = found.iter().filter(|row| !overfull.contains(&row.target));
+    for duplicate in refused {
         reasons.entry(duplicate.index).or_insert_with(|| {
             format!(
                 "this face is enrolled already, as \"{}\" (score {:.4})",
@@ -338,11 +368,26 @@ mod tests {
         };
         let mut rejected = vec![(5, "x".to_owned(), Rejection::NoFace(String::new()))];
         let found = [duplicate(2, "ada", 0.999), duplicate(2, "zoe", 0.9)];
-        refuse(&found, &mut batch, &mut rejected);
+        refuse(&found, &mut batch, &mut rejected, &HashSet::new());
         let left: Vec<usize> = batch.iter().map(|one| one.index).collect();
         assert_eq!(left, [0, 3]);
         assert_eq!((rejected[0].0, rejected[1].0), (2, 5));
         assert!(rejected[0].2.reason().contains("\"ada\" (score 0.9990)"));
+    }
+
+    #[test]
+    fn pictures_of_who_is_given_too_many_are_not_refused() {
+        let mut batch = vec![one(0, "bob", 0.0)];
+        let found = [Duplicate {
+            index: 0,
+            target: "bob".into(),
+            other: "ada".into(),
+            score: 0.9,
+        }];
+        let mut rejected = Vec::new();
+        let overfull = HashSet::from(["bob".to_owned()]);
+        refuse(&found, &mut batch, &mut rejected, &overfull);
+        assert!(batch.len() == 1 && rejected.is_empty());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Adding and replacing faces.
 
+use std::sync::Arc;
+
 use super::doubts::{Asked, Doubts, Intent, Recognised};
 use super::{Code, EncodedPicture, Engine, Error, check_collection_name, check_target_id};
 use crate::gallery::Template;
-use crate::recognition::{Checks, Gate, Purpose};
+use crate::inference::Place;
+use crate::recognition::{Checks, Gate, Purpose, Recognizer};
 
 /// One picture of a batch and whose it is.
 #[derive(Clone, Debug)]
@@ -115,18 +118,27 @@ impl Engine {
     ) -> Result<EnrolmentReport, Error> {
         self.check_batch(&collection, &items)?;
         let items = items.into_iter().enumerate().collect();
-        let (mut report, mut batch) = self.recognize_batch(items).await?;
-        let turn = self.turn().await;
+        // Kept until all is stored: so the search for duplicates is bounded as recognition is.
+        let place = Arc::new(self.enter()?);
+        let (mut report, mut batch) = self.recognize_batch(&place, items).await;
+        let turn = self.turn(&collection).await;
         let rejected = &mut report.rejected;
         report.doubts = self
-            .doubt(&collection, &mut batch, rejected, Intent::Add, asked)
+            .doubt(
+                &place,
+                &collection,
+                &mut batch,
+                rejected,
+                Intent::Add,
+                asked,
+            )
             .await?;
         // Only now: a picture without a face takes nobody's place.
         let targets = batch.iter().map(|one| one.target.as_str());
         let promise = self.promise_people(&collection, targets)?;
         let name = collection.clone();
         let stored = self
-            .with_gallery(move |gallery| {
+            .with_gallery_at(&place, move |gallery| {
                 let _held = (promise, turn);
                 gallery.insert(&collection, to_store(batch))
             })
@@ -158,20 +170,28 @@ impl Engine {
                 unknown.push(item.target);
             }
         }
-        let (mut report, mut batch) = self.recognize_batch(known).await?;
+        let place = Arc::new(self.enter()?);
+        let (mut report, mut batch) = self.recognize_batch(&place, known).await;
         let faulty = |target: &str| {
             let mut rejected = report.rejected.iter();
             rejected.any(|(_, of, why)| of == target && matches!(why, Rejection::Fault(_)))
         };
         batch.retain(|one| !faulty(&one.target));
-        let turn = self.turn().await;
+        let turn = self.turn(&collection).await;
         let rejected = &mut report.rejected;
         report.doubts = self
-            .doubt(&collection, &mut batch, rejected, Intent::Replace, asked)
+            .doubt(
+                &place,
+                &collection,
+                &mut batch,
+                rejected,
+                Intent::Replace,
+                asked,
+            )
             .await?;
         let name = collection.clone();
         let stored = self
-            .with_gallery(move |gallery| {
+            .with_gallery_at(&place, move |gallery| {
                 let _held = turn;
                 gallery.update(&collection, to_store(batch))
             })
@@ -208,9 +228,9 @@ impl Engine {
     /// Recognises pictures, each with its index in the batch; refusals go to the report.
     async fn recognize_batch(
         &self,
+        place: &Place<Recognizer>,
         items: Vec<(usize, Item)>,
-    ) -> Result<(EnrolmentReport, Vec<Recognised>), Error> {
-        let place = self.enter()?;
+    ) -> (EnrolmentReport, Vec<Recognised>) {
         let mut report = EnrolmentReport::default();
         let (labels, pictures): (Vec<_>, Vec<_>) = items
             .into_iter()
@@ -221,7 +241,7 @@ impl Engine {
             ..Checks::default()
         };
         let results = self
-            .recognize(&place, pictures, Purpose::Enrolment, checks)
+            .recognize(place, pictures, Purpose::Enrolment, checks)
             .await;
         let mut recognised = Vec::new();
         for ((index, target), result) in labels.into_iter().zip(results) {
@@ -239,7 +259,7 @@ impl Engine {
                 Err(rejection) => report.rejected.push((index, target, rejection)),
             }
         }
-        Ok((report, recognised))
+        (report, recognised)
     }
 }
 

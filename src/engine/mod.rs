@@ -17,6 +17,8 @@ mod metrics;
 mod names;
 mod people;
 mod probe;
+mod room;
+mod turns;
 mod wall_clock;
 
 pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason, door_token};
@@ -119,8 +121,8 @@ pub struct Engine {
     embedding: Embedding,
     features: bool,
     doubts: DoubtRules,
-    /// See [`doubts::Turn`].
-    turns: Arc<tokio::sync::Mutex<()>>,
+    /// Where refusals of duplicates wait, so that of two requests with one face the second one sees the first.
+    turns: turns::Turns,
     /// Without it no door opens.
     impostors: Option<decision::Impostors>,
     access: Option<Access>,
@@ -182,7 +184,7 @@ impl Engine {
             embedding,
             features: options.features,
             doubts: options.doubts,
-            turns: Arc::default(),
+            turns: turns::Turns::default(),
             impostors,
             access: None,
             liveness: options.liveness,
@@ -231,6 +233,20 @@ impl Engine {
                 Err(fault) => Err(Rejection::Fault(fault.to_string())),
             })
             .collect()
+    }
+
+    /// As [`Engine::with_gallery`], and nobody else has the request's place until `work` is done, even if the client leaves.
+    async fn with_gallery_at<R: Send + 'static>(
+        &self,
+        place: &Arc<Place<Recognizer>>,
+        work: impl FnOnce(&Gallery) -> Result<R, GalleryError> + Send + 'static,
+    ) -> Result<R, GalleryError> {
+        let held = place.clone();
+        self.with_gallery(move |gallery| {
+            let _held = held;
+            work(gallery)
+        })
+        .await
     }
 
     /// Runs `work` where it may wait for the disk.

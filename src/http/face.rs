@@ -52,6 +52,12 @@ async fn enrol(
     fields: Result<Fields, ApiError>,
     kind: Kind,
 ) -> Response {
+    // What is wrong with a field is said below; the lists of the other one are there all the same.
+    let flag = |name| (fields.as_ref()).is_ok_and(|fields| fields.flag(name).unwrap_or(false));
+    let doubts = state.engine.nothing_doubtful(Asked {
+        duplicates: flag("duplicates"),
+        disagreements: flag("disagreements"),
+    });
     let outcome = async {
         let fields = fields?;
         let (collection, items) = batch(&fields)?;
@@ -69,8 +75,13 @@ async fn enrol(
         Ok(report) => answer(report, kind),
         Err(error) => {
             let error: ApiError = error;
-            let nothing = report_fields(&EnrolmentReport::default(), kind);
-            error.with_fields(nothing).into_response()
+            let nothing = EnrolmentReport {
+                doubts,
+                ..EnrolmentReport::default()
+            };
+            error
+                .with_fields(report_fields(&nothing, kind))
+                .into_response()
         }
     }
 }
