@@ -84,8 +84,8 @@ fn hardware_agrees(clocks: &Path, now: Seconds) -> bool {
         .any(|shown| shown.abs_diff(now) <= ABOUT)
 }
 
-/// What the kernel was told by whichever daemon keeps the clock (`STA_UNSYNC` of adjtimex), asked for by way of systemd: a system
-/// call of our own would be the only unsafe code of this room. Without systemd the answer is no.
+/// What the kernel was told by whichever daemon keeps the clock (`STA_UNSYNC` of adjtimex), asked for by way of systemd, which needs
+/// no system call of our own. Without systemd the answer is no.
 fn kernel_is_synchronised() -> bool {
     const PATIENCE: Duration = Duration::from_secs(2);
     let asked = Command::new("/usr/bin/timedatectl")

@@ -65,34 +65,36 @@ pub struct Mode {
     pub landmarks: bool,
 }
 
+pub const ONE_PASS: Mode = Mode {
+    name: "one_pass",
+    passes: &[Pass::FullFrame],
+    landmarks: false,
+};
+pub const PADDED: Mode = Mode {
+    name: "with_padded_pass",
+    passes: Pass::PLAIN,
+    landmarks: false,
+};
+const FAR: Mode = Mode {
+    name: "far",
+    passes: &[Pass::Far],
+    landmarks: false,
+};
+/// What requests do without `far`.
+pub const PLAIN: Mode = Mode {
+    name: "plain_recognisable",
+    passes: Pass::PLAIN,
+    landmarks: true,
+};
+/// And with it.
+pub const FAR_RECOGNISABLE: Mode = Mode {
+    name: "far_recognisable",
+    passes: &[Pass::Far],
+    landmarks: true,
+};
+
 /// The ways that `--far` adds are the last three.
-const MODES: [Mode; 5] = [
-    Mode {
-        name: "one_pass",
-        passes: &[Pass::FullFrame],
-        landmarks: false,
-    },
-    Mode {
-        name: "with_padded_pass",
-        passes: Pass::PLAIN,
-        landmarks: false,
-    },
-    Mode {
-        name: "far",
-        passes: &[Pass::Far],
-        landmarks: false,
-    },
-    Mode {
-        name: "plain_recognisable",
-        passes: Pass::PLAIN,
-        landmarks: true,
-    },
-    Mode {
-        name: "far_recognisable",
-        passes: &[Pass::Far],
-        landmarks: true,
-    },
-];
+const MODES: [Mode; 5] = [ONE_PASS, PADDED, FAR, PLAIN, FAR_RECOGNISABLE];
 
 /// The networks that look.
 pub struct Eyes {

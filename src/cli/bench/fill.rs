@@ -4,42 +4,16 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::detection::{Eyes, Mode, is_hit, pictures_below};
+use super::detection::{
+    Eyes, FAR_RECOGNISABLE, Mode, ONE_PASS, PADDED, PLAIN, is_hit, pictures_below,
+};
 use super::{Failure, Setup, parallel};
 use crate::cli::while_doing;
-use crate::recognition::{Face, Pass, Picture, Rect};
-
-/// What finds the face in the whole picture.
-const WHOLE: Mode = Mode {
-    name: "whole",
-    passes: Pass::PLAIN,
-    landmarks: true,
-};
+use crate::recognition::{Face, Picture, Rect};
 
 /// The ways of looking at a picture that is all face. The two last are what requests do without and
 /// with `far`.
-const MODES: [Mode; 4] = [
-    Mode {
-        name: "one_pass",
-        passes: &[Pass::FullFrame],
-        landmarks: false,
-    },
-    Mode {
-        name: "with_padded_pass",
-        passes: Pass::PLAIN,
-        landmarks: false,
-    },
-    Mode {
-        name: "plain_recognisable",
-        passes: Pass::PLAIN,
-        landmarks: true,
-    },
-    Mode {
-        name: "far_recognisable",
-        passes: &[Pass::Far],
-        landmarks: true,
-    },
-];
+const MODES: [Mode; 4] = [ONE_PASS, PADDED, PLAIN, FAR_RECOGNISABLE];
 
 /// Cuts the first `count` pictures of `folder` down to the box of the face nearest to the middle, and
 /// prints in how many of these a face of about the picture's own size is found.
@@ -51,7 +25,7 @@ pub fn run(setup: &Setup, folder: &Path, count: usize, as_json: bool) -> Result<
         let bytes = std::fs::read(path).map_err(while_doing(path.display()))?;
         let picture =
             Picture::decode(&bytes, &setup.options.limits).map_err(while_doing(path.display()))?;
-        let faces = eyes.look(&picture, &WHOLE)?;
+        let faces = eyes.look(&picture, &PLAIN)?;
         let Some(filled) = central(&faces, &picture).and_then(|face| cut(&picture, face)) else {
             return Ok(None);
         };
