@@ -64,6 +64,7 @@ trial := $(shell sed -nE 's/^version *= *"([^"]+)".*/\1/p' Cargo.toml | head -n 
 .PHONY: dist
 dist: ## release for 64-bit ARM and amd64 in dist/: program, bill of materials, Debian package; needs RECOCOMP_VENDOR_KEYS
 	@for arch in $(dist_archs); do \
+	  rm -f dist/$$arch/*.deb; \
 	  cross/dist.sh $$arch dist/$$arch; \
 	  cross/deb.sh $$arch dist/$$arch; \
 	done
@@ -73,6 +74,7 @@ dist: ## release for 64-bit ARM and amd64 in dist/: program, bill of materials, 
 dist-trial: ## the same in dist/trial/ with a throw-away vendor key, to try the packages with
 	@key=$$(cross/trial_key.sh dist/trial/vendor.key); export RECOCOMP_VENDOR_KEYS=$$key; \
 	for arch in $(dist_archs); do \
+	  rm -f dist/trial/$$arch/*.deb; \
 	  cross/dist.sh $$arch dist/trial/$$arch; \
 	  cross/deb.sh $$arch dist/trial/$$arch '$(trial)'; \
 	done

@@ -1,5 +1,6 @@
 #!/bin/bash
-# dist_check.sh ARCH...: builds the newest release of each ARCH in dist/ a second time and compares the bytes of program and bill of materials.
+# dist_check.sh ARCH...: builds the newest release of each ARCH in dist/ a second time and compares the bytes of program, bill of
+# materials and Debian packages.
 #
 # Cold, and elsewhere: a clone of the commit under another path, another target folder, another cargo home. The TensorFlow Lite
 # runtime is the one of the cache; it is the same archive, byte for byte, wherever it is built (docs/design/runtime.md).
@@ -26,7 +27,13 @@ for arch in "$@"; do
     if [[ -e ${CARGO_HOME:-$HOME/.cargo}/$part ]]; then ln -sfn "${CARGO_HOME:-$HOME/.cargo}/$part" "$work/cargo/$part"; fi
   done
   (cd "$work/elsewhere/recocomp" && CARGO_HOME=$work/cargo DIST_TARGET=$work/target cross/dist.sh "$arch" "$work/$arch")
-  for file in recocomp recocomp.cdx.json; do
+  files=(recocomp recocomp.cdx.json)
+  for package in "$first"/*.deb; do
+    files+=("${package##*/}")
+    version=$(dpkg-deb --field "$package" Version)
+    (cd "$work/elsewhere/recocomp" && CARGO_HOME=$work/cargo cross/deb.sh "$arch" "$work/$arch" "$version" >/dev/null)
+  done
+  for file in "${files[@]}"; do
     if cmp "$first/$file" "$work/$arch/$file"; then
       printf '%s  %s: the same twice\n' "$(sha256sum <"$first/$file" | cut -d ' ' -f 1)" "$arch/$file"
     else
