@@ -72,6 +72,9 @@ def lit_from_one_side(picture: Image.Image) -> Image.Image:
 @pytest.mark.parametrize(
     "component, worse",
     [
+        ("unified_quality_score", lambda picture: blurred(picture, 4)),
+        ("unified_quality_score", lambda picture: brightness(picture, 0.05)),
+        ("unified_quality_score", lambda picture: picture.resize((picture.width // 6, picture.height // 6))),
         ("sharpness", lambda picture: blurred(picture, 4)),
         ("luminance_mean", lambda picture: brightness(picture, 0.3)),
         ("under_exposure_prevention", lambda picture: brightness(picture, 0.12)),
@@ -158,6 +161,22 @@ def test_enrolment_can_be_stricter_than_search(start_daemon):
     answer = daemon.insert("staff", ("obama", base64_of(soft)))
     assert_error(answer, 1017)
     assert "sharpness is " in answer["detail"] and "at least 60.0 is needed" in answer["detail"]
+
+
+def test_the_unified_score_is_a_gate(start_daemon):
+    """It is that of `/face/detect`, though the embedding network gives it after the other gates."""
+    score = {name: quality(start_daemon(), faces.image(name))["unified_quality_score"] for name in (OBAMA, BIDEN)}
+    worse, better = sorted(score, key=score.get)
+    limit = (score[worse] + score[better]) / 2
+    assert score[better] - score[worse] > 0.5, score
+    daemon = start_daemon(config=f"[quality.enrolment]\nunified_quality_score = {limit:.2f}\n[quality.search]\nunified_quality_score = {limit:.2f}\n")
+    daemon.ask("/create/collection", collection_name="staff")
+    answer = daemon.insert("staff", ("better", base64_of(faces.image(better))), ("worse", base64_of(faces.image(worse))))
+    assert_batch(answer, stored=1, invalid={1: "worse"})
+    for picture, code in ((better, 0), (worse, 1017)):
+        answer = daemon.ask("/face/search", collection_name="staff", face_image=base64_of(faces.image(picture)), top_k=1)
+        assert answer["err_code"] == code, answer
+    assert f"unified_quality_score is {score[worse]:.1f}, at least {limit:.1f} is needed" in answer["detail"]
 
 
 def test_gates_can_be_opened(start_daemon):

@@ -8,8 +8,8 @@ mod pool;
 
 pub use memory::bound_allocator;
 pub use models::{
-    Alignment, InputSpec, LivenessConstants, LoadedModel, ModelEntry, ModelPaths, ModelSet,
-    PointIndices, Role, ScoreCurve,
+    Alignment, InputSpec, LivenessConstants, LoadedModel, MagnitudeCurve, ModelEntry, ModelPaths,
+    ModelSet, PointIndices, Role, ScoreCurve,
 };
 pub use network::Network;
 pub use pool::{Place, Pool, Stall, WorkerFault};

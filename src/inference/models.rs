@@ -116,6 +116,24 @@ impl ScoreCurve {
     }
 }
 
+/// `quality = 100 / (1 + exp((half - length) / width))`, from the length of an embedding before it is normalised:
+/// the surer the network, the longer (Meng et al., MagFace, CVPR 2021).
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MagnitudeCurve {
+    /// Length of quality 50.
+    pub half: f32,
+    pub width: f32,
+}
+
+impl MagnitudeCurve {
+    /// Quality (0..100) of the face that an embedding of this length is of.
+    pub fn quality(&self, length: f32) -> f32 {
+        let quality = 100.0 / (1.0 + ((self.half - length) / self.width).exp());
+        if quality.is_finite() { quality } else { 0.0 }
+    }
+}
+
 /// How a liveness model is used.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -157,6 +175,7 @@ pub struct ModelEntry {
     pub points: Option<PointIndices>,
     pub alignment: Option<Alignment>,
     pub score: Option<ScoreCurve>,
+    pub magnitude: Option<MagnitudeCurve>,
     pub liveness: Option<LivenessConstants>,
 }
 
@@ -191,6 +210,7 @@ pub struct ModelSet {
     pub points: PointIndices,
     pub alignment: Alignment,
     pub score: ScoreCurve,
+    pub magnitude: MagnitudeCurve,
     pub liveness_constants: LivenessConstants,
     pub template_space: String,
 }
@@ -222,6 +242,8 @@ impl ModelSet {
             alignment: (embedder.entry.alignment)
                 .ok_or_else(|| missing("alignment", &embedder.entry.id))?,
             score: (embedder.entry.score).ok_or_else(|| missing("score", &embedder.entry.id))?,
+            magnitude: (embedder.entry.magnitude)
+                .ok_or_else(|| missing("magnitude", &embedder.entry.id))?,
             liveness_constants: (liveness.entry.liveness)
                 .ok_or_else(|| missing("liveness", &liveness.entry.id))?,
             template_space: (embedder.entry.template_space.clone()).ok_or_else(|| {
@@ -344,6 +366,18 @@ mod tests {
         let known = ModelSet::load(&ModelPaths::default()).unwrap().embedder;
         assert!(said.contains("other.tflite"), "{said}");
         assert!(said.contains(&known.entry.sha256), "{said}");
+    }
+
+    #[test]
+    fn a_longer_embedding_is_of_better_quality() {
+        let curve = MagnitudeCurve {
+            half: 50.0,
+            width: 10.0,
+        };
+        let qualities = [0.0, 30.0, 50.0, 70.0, 1e9].map(|length| curve.quality(length));
+        assert!(qualities.is_sorted() && qualities[0] < 1.0 && qualities[4] == 100.0);
+        assert_eq!(qualities[2], 50.0);
+        assert_eq!(curve.quality(f32::NAN), 0.0);
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! Finding faces: the BlazeFace full-range network and the decoding of its answer.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
 use super::geometry::{Point, Rect, settle};
+use super::scale::{FilterType, ResizeAlg, Scaler};
 use super::{Picture, Refusal, far};
 use crate::inference::{InferenceError, LoadedModel, Network};
 
@@ -74,7 +72,7 @@ impl Region {
 pub struct Detector {
     network: Network,
     min_score: f32,
-    resizer: Resizer,
+    scaler: Scaler,
     canvas: Vec<u8>,
     scratch: Vec<f32>,
     boxes: Vec<f32>,
@@ -94,7 +92,7 @@ impl Detector {
         Ok(Detector {
             network: Network::new(model, threads)?,
             min_score,
-            resizer: Resizer::new(),
+            scaler: Scaler::default(),
             canvas: Vec::new(),
             scratch: Vec::new(),
             boxes: Vec::new(),
@@ -178,27 +176,23 @@ impl Detector {
     }
 
     fn resize(&mut self, picture: &Picture, region: Region, width: u32, height: u32) -> Vec<u8> {
-        let mut small = Image::new(width, height, PixelType::U8x3);
         // The mean of the area a pixel covers: of the filters of this library it found most faces
-        // (`bench detection`). To enlarge, it would repeat pixels. Fixed point, equal on every
-        // processor.
+        // (`bench detection`). To enlarge, it would repeat pixels.
         let filter = ResizeAlg::Convolution(match width > region.width {
             true => FilterType::Bilinear,
             false => FilterType::Box,
         });
-        let options = ResizeOptions::new().resize_alg(filter).crop(
-            f64::from(region.left),
-            f64::from(region.top),
-            f64::from(region.width),
-            f64::from(region.height),
-        );
-        let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
-        let drawn =
-            source.is_ok_and(|source| (self.resizer.resize(&source, &mut small, &options)).is_ok());
+        let part = Rect {
+            x: region.left as f32,
+            y: region.top as f32,
+            width: region.width as f32,
+            height: region.height as f32,
+        };
+        let small = (self.scaler).scale(picture, &part, (width, height), filter);
         // A Picture holds width * height * 3 bytes, both have pixels, and the region lies within:
         // there is nothing to refuse.
-        debug_assert!(drawn, "{}x{}", picture.width, picture.height);
-        small.into_vec()
+        debug_assert!(small.is_ok(), "{}x{}", picture.width, picture.height);
+        small.unwrap_or_else(|_| vec![0; 3 * width as usize * height as usize])
     }
 }
 

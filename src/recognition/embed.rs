@@ -4,15 +4,24 @@ use super::geometry::{Point, Similarity};
 use super::warp::warp;
 use super::{Picture, Refusal};
 use crate::gallery::Template;
-use crate::inference::{Alignment, InferenceError, LoadedModel, Network};
+use crate::inference::{Alignment, InferenceError, LoadedModel, MagnitudeCurve, Network};
 
 /// Outside the picture, as in the pictures the network was trained on.
 const BLACK: [u8; 3] = [0; 3];
+
+/// What the network makes of an aligned face.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    pub template: Template,
+    /// `unified_quality_score` (0..100) of the face, not of its mirror image.
+    pub quality: f32,
+}
 
 /// The embedding network with its buffers.
 pub struct Embedder {
     network: Network,
     target: [Point; 5],
+    magnitude: MagnitudeCurve,
     face: Vec<u8>,
     alignment: Option<Similarity>,
     scratch: Vec<f32>,
@@ -25,11 +34,13 @@ impl Embedder {
     pub fn new(
         model: &LoadedModel,
         alignment: Alignment,
+        magnitude: MagnitudeCurve,
         threads: usize,
     ) -> Result<Embedder, InferenceError> {
         Ok(Embedder {
             network: Network::new(model, threads)?,
             target: alignment.points.map(|[x, y]| Point::new(x, y)),
+            magnitude,
             face: Vec::new(),
             alignment: None,
             scratch: Vec::new(),
@@ -63,9 +74,10 @@ impl Embedder {
     ///
     /// # Errors
     /// The network failed or gave numbers that are no template.
-    pub fn embed(&mut self, mirror: bool) -> Result<Template, Refusal> {
+    pub fn embed(&mut self, mirror: bool) -> Result<Embedding, Refusal> {
         self.network.run(&self.face, &mut self.scratch)?;
         self.network.output("embedding", &mut self.embedding)?;
+        let length = self.embedding.iter().map(|v| v * v).sum::<f32>().sqrt();
         if mirror {
             let upright = std::mem::take(&mut self.embedding);
             let row = self.network.input().width * 3;
@@ -78,7 +90,10 @@ impl Embedder {
                 *sum += value;
             }
         }
-        Ok(Template::new(&self.embedding)?)
+        Ok(Embedding {
+            template: Template::new(&self.embedding)?,
+            quality: self.magnitude.quality(length),
+        })
     }
 }
 

@@ -1,12 +1,11 @@
 //! Presentation attack detection: is a living face in front of the camera, or a print or a screen?
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use serde::Serialize;
 
 use super::Picture;
 use super::detect::Face;
 use super::geometry::Rect;
+use super::scale::{FilterType, ResizeAlg, Scaler};
 use crate::inference::{InferenceError, LivenessConstants, LoadedModel, Network};
 
 /// What a caller wants to know about liveness. Ordered: a stricter demand contains the weaker ones.
@@ -34,7 +33,7 @@ pub struct Liveness {
 pub struct LivenessCheck {
     network: Network,
     constants: LivenessConstants,
-    resizer: Resizer,
+    scaler: Scaler,
     scratch: Vec<f32>,
     logits: Vec<f32>,
 }
@@ -52,7 +51,7 @@ impl LivenessCheck {
         Ok(LivenessCheck {
             network: Network::new(model, threads)?,
             constants,
-            resizer: Resizer::new(),
+            scaler: Scaler::default(),
             scratch: Vec::new(),
             logits: Vec::new(),
         })
@@ -74,24 +73,13 @@ impl LivenessCheck {
             return Ok(self.judgement(0.0));
         };
         let input = *self.network.input();
-        let mut crop = Image::new(input.width as u32, input.height as u32, PixelType::U8x3);
+        let size = (input.width as u32, input.height as u32);
         // Four neighbours and no mean of the area, as in the network's training: fine texture of
         // print and screen must not be smoothed away.
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear))
-            .crop(
-                f64::from(region.x),
-                f64::from(region.y),
-                f64::from(region.width),
-                f64::from(region.height),
-            );
-        let drawn = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3)
-            .map_err(|e| e.to_string())
-            .and_then(|source| {
-                (self.resizer.resize(&source, &mut crop, &options)).map_err(|e| e.to_string())
-            });
-        drawn.map_err(|reason| self.network.fault(reason))?;
-        let score = self.score(crop.buffer())?;
+        let neighbours = ResizeAlg::Interpolation(FilterType::Bilinear);
+        let crop = (self.scaler.scale(picture, &region, size, neighbours))
+            .map_err(|reason| self.network.fault(reason))?;
+        let score = self.score(&crop)?;
         Ok(self.judgement(score))
     }
 

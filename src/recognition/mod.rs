@@ -9,9 +9,11 @@ mod far;
 mod geometry;
 mod landmarks;
 mod liveness;
+mod options;
 mod picture;
 mod quality;
 mod recognizer;
+mod scale;
 mod warp;
 
 pub use choice::FaceChoice;
@@ -20,11 +22,10 @@ pub use far::FarLooks;
 pub use geometry::{Point, Rect, Similarity};
 pub use landmarks::Landmarks;
 pub use liveness::{Liveness, LivenessCheck, LivenessDemand};
+pub use options::{Checks, Purpose, RecognizerOptions};
 pub use picture::{Picture, PictureLimits};
 pub use quality::{COMPONENTS, Components, Gate, GateLimits, Gates, Quality, Shortfall};
-pub use recognizer::{
-    Checks, Purpose, Recognition, Recognizer, RecognizerOptions, STAGES, SeenFace, Timings,
-};
+pub use recognizer::{Recognition, Recognizer, STAGES, SeenFace, Timings};
 
 pub use warp::warp;
 

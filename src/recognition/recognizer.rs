@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::Refusal;
-use super::choice::FaceChoice;
 use super::detect::{Detector, Face, Pass};
 use super::embed::Embedder;
 use super::encoding::decode_base64;
@@ -11,8 +10,9 @@ use super::far::FarLooks;
 use super::geometry::Point;
 use super::landmarks::Landmarks;
 use super::liveness::{Liveness, LivenessCheck, LivenessDemand};
-use super::picture::{Picture, PictureLimits};
-use super::quality::{self, Gate, Gates, Quality};
+use super::options::{Checks, Purpose, RecognizerOptions};
+use super::picture::Picture;
+use super::quality::{self, Gate, Quality};
 use crate::gallery::Template;
 use crate::inference::{InferenceError, LivenessConstants, ModelSet};
 
@@ -24,56 +24,6 @@ const MAX_FAR_CANDIDATES: usize = 16;
 
 /// Faces that are looked at closely where all of them are asked for.
 const MAX_SEEN: usize = 32;
-
-/// What a template is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Purpose {
-    /// Kept, or compared once: landmarks are found twice, picture and mirror image are averaged.
-    Enrolment,
-    /// A person waits at the door: each network runs once.
-    Probe,
-}
-
-/// Settings of a [`Recognizer`].
-#[derive(Clone, Copy, Debug)]
-pub struct RecognizerOptions {
-    pub limits: PictureLimits,
-    /// Confidence (0..1) below which a detection is no face.
-    pub min_detection_score: f32,
-    pub face: FaceChoice,
-    /// Whether a picture in which the plain passes show no face is looked at in tiles.
-    pub far: FarLooks,
-    pub gates: Gates,
-    /// Score (0..1) from which a face is live, in place of the model's.
-    pub liveness_threshold: Option<f32>,
-    /// Threads inside a network. Templates do not depend on it.
-    pub threads: usize,
-}
-
-impl Default for RecognizerOptions {
-    fn default() -> Self {
-        RecognizerOptions {
-            limits: PictureLimits::default(),
-            min_detection_score: 0.5,
-            face: FaceChoice::Largest,
-            far: FarLooks::Asked,
-            gates: Gates::default(),
-            liveness_threshold: None,
-            threads: 1,
-        }
-    }
-}
-
-/// What a face must stand before it becomes a template. The default asks nothing of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Checks {
-    /// Whether faces are looked for in tiles from the start, see [`Pass::Far`].
-    pub far: bool,
-    pub gate: Gate,
-    pub liveness: LivenessDemand,
-    /// Whether quality is measured also where no gate needs it.
-    pub quality: bool,
-}
 
 /// Names of the stages, in the order of [`Timings`].
 pub const STAGES: [&str; 8] = [
@@ -143,7 +93,12 @@ impl Recognizer {
             detector: Detector::new(&models.detector, options.min_detection_score, threads)?,
             landmarks: Landmarks::new(&models.landmarks, models.points.clone(), threads)?,
             liveness: LivenessCheck::new(&models.liveness, constants, threads)?,
-            embedder: Embedder::new(&models.embedder, models.alignment, threads)?,
+            embedder: Embedder::new(
+                &models.embedder,
+                models.alignment,
+                models.magnitude,
+                threads,
+            )?,
             options,
             encoded: Vec::new(),
         })
@@ -260,15 +215,19 @@ impl Recognizer {
         self.embedder.align(picture, &points)?;
         lap(4);
         let needed = checks.quality || checks.gate != Gate::Open;
-        let quality = needed.then(|| self.measure(picture));
-        self.pass(checks.gate, quality.as_ref())?;
+        let mut quality = needed.then(|| self.measure(picture));
+        self.pass(checks.gate, quality.as_ref(), false)?;
         lap(5);
         let liveness = self.judge(picture, &face, checks.liveness)?;
         lap(6);
-        let template = self.embedder.embed(thorough)?;
+        let embedding = self.embedder.embed(thorough)?;
         lap(7);
+        if let Some(quality) = &mut quality {
+            quality.unified_quality_score = embedding.quality;
+        }
+        self.pass(checks.gate, quality.as_ref(), true)?;
         Ok(Recognition {
-            template,
+            template: embedding.template,
             face,
             faces,
             quality,
@@ -316,7 +275,15 @@ impl Recognizer {
                 let quality = match self.landmarks.find(&picture, &face, false)? {
                     Some(points) => {
                         self.embedder.align(&picture, &points)?;
-                        Some(self.measure(&picture))
+                        let unified_quality_score = match self.embedder.embed(false) {
+                            Ok(embedding) => embedding.quality,
+                            Err(Refusal::Template(_)) => 0.0,
+                            Err(e) => return Err(e),
+                        };
+                        Some(Quality {
+                            unified_quality_score,
+                            ..self.measure(&picture)
+                        })
                     }
                     None if far => None,
                     None => continue,
@@ -345,14 +312,21 @@ impl Recognizer {
         }
     }
 
-    /// Refuses a face that is below a limit of `gate`.
-    fn pass(&self, gate: Gate, quality: Option<&Quality>) -> Result<(), Refusal> {
+    /// Refuses a face that is below a limit of `gate`; the unified score is known only when it is `embedded`.
+    fn pass(&self, gate: Gate, quality: Option<&Quality>, embedded: bool) -> Result<(), Refusal> {
         let limits = match gate {
             Gate::Open => return Ok(()),
             Gate::Search => &self.options.gates.search,
             Gate::Enrolment => &self.options.gates.enrolment,
         };
-        let shortfalls = quality.unwrap_or(&Quality::all(0.0)).shortfalls(limits);
+        let limits = match embedded {
+            true => *limits,
+            false => Quality {
+                unified_quality_score: 0.0,
+                ..*limits
+            },
+        };
+        let shortfalls = quality.unwrap_or(&Quality::all(0.0)).shortfalls(&limits);
         match shortfalls.is_empty() {
             true => Ok(()),
             false => Err(Refusal::LowQuality(shortfalls)),

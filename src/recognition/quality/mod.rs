@@ -60,7 +60,7 @@ macro_rules! components {
 }
 
 components! {
-    /// All of it in one number, see `docs/design/quality.md`.
+    /// All of it in one number: how sure the embedding network is.
     unified_quality_score,
     /// Fine detail at the size that is recognised.
     sharpness,
@@ -135,7 +135,8 @@ impl Quality {
 }
 
 /// Measures the face of `mesh`. `aligned` is the face as the embedding network gets it, `side` pixels
-/// square RGB, to which `alignment` brings the picture.
+/// square RGB, to which `alignment` brings the picture. The unified score is left at 0: the embedding
+/// network gives it.
 pub fn measure(
     picture: &Picture,
     mesh: &Mesh,
@@ -144,7 +145,7 @@ pub fn measure(
     alignment: &Similarity,
 ) -> Quality {
     let region = Region::of(picture, mesh, aligned, side, alignment);
-    let mut quality = Quality {
+    let quality = Quality {
         sharpness: sharpness::sharpness(&region),
         luminance_mean: exposure::luminance_mean(&region),
         luminance_variance: exposure::luminance_variance(&region),
@@ -154,35 +155,11 @@ pub fn measure(
         illumination_uniformity: exposure::illumination_uniformity(&region),
         ..geometry::measure(picture, mesh)
     };
-    quality.unified_quality_score = unified(&quality);
     // No arithmetic on strangers' pictures is trusted to give numbers.
     quality.zip_with(&quality, |value, _| match value.is_finite() {
         true => value.clamp(0.0, 100.0),
         false => 0.0,
     })
-}
-
-/// One number for how far the face can be trusted to be recognised: the weighted geometric mean of
-/// what costs this pipeline accuracy, so that one bad component is not made up for by the others.
-///
-/// OFIQ's component of this name is a network of its own (MagFace), too large for the boards.
-fn unified(quality: &Quality) -> f32 {
-    let parts = [
-        (quality.sharpness, 3.0),
-        (quality.inter_eye_distance, 1.0),
-        (quality.head_pose_yaw, 3.0),
-        (quality.head_pose_pitch, 1.0),
-        (quality.luminance_mean, 1.0),
-        (quality.dynamic_range, 3.0),
-        (quality.under_exposure_prevention, 1.0),
-        (quality.over_exposure_prevention, 0.25),
-        (quality.illumination_uniformity, 1.0),
-    ];
-    let weights: f32 = parts.iter().map(|(_, weight)| weight).sum();
-    let sum: f32 = (parts.iter())
-        .map(|(value, weight)| weight * (value.clamp(1.0, 100.0) / 100.0).ln())
-        .sum();
-    100.0 * (sum / weights).exp()
 }
 
 /// 0..1, a half at `middle`, steeper for a smaller `width`.
@@ -211,19 +188,6 @@ mod tests {
             found[0].to_string(),
             "sharpness is 12.3, at least 20.0 is needed"
         );
-    }
-
-    #[test]
-    fn one_bad_component_costs_more_than_good_ones_give() {
-        let good = unified(&Quality::all(90.0));
-        let blurred = unified(&Quality {
-            sharpness: 5.0,
-            ..Quality::all(90.0)
-        });
-        assert!((good - 90.0).abs() < 0.01);
-        assert!(blurred < 55.0, "{blurred}");
-        assert!(unified(&Quality::all(0.0)) <= 1.01);
-        assert!((unified(&Quality::all(100.0)) - 100.0).abs() < 0.01);
     }
 
     #[test]
