@@ -291,6 +291,31 @@ def test_bench_accuracy_for_people(pairs):
     assert "curtains.jpg" in ended.stdout and "EER" in ended.stdout
 
 
+F16 = faces.FOLDER.parents[1] / "models" / "mobilefacenet-f16.tflite"
+
+
+def test_bench_accuracy_beside_a_reference(pairs):
+    """How alike templates are, and every pair that is decided differently; not the other way round."""
+    result = json_of(run("bench", "accuracy", "--pairs", pairs / "pairs.csv", "--reference", F16, "--json"))
+    beside = result["reference"]
+    assert beside["embedder"] == "mobilefacenet-f16" and result["embedder"] == "mobilefacenet-int8"
+    cosine = beside["cosine"]
+    assert 0.9 < cosine["least"] <= cosine["p1"] <= cosine["median"] < 1
+    assert (beside["decided_worse"], beside["decided_better"], beside["pairs"]) == (0, 0, [])
+    ended = run("bench", "accuracy", "--pairs", pairs / "missed.csv", "--reference", F16)
+    assert "beside mobilefacenet-f16" in ended.stdout and "decided worse       0" in ended.stdout
+
+
+def test_bench_pipeline_beside_a_reference(tmp_path):
+    """Both embedders by turns, on the same picture."""
+    picture = tmp_path / "face.jpg"
+    picture.write_bytes(encoded(faces.image(OBAMA)))
+    result = json_of(run("bench", "pipeline", "--image", picture, "--runs", "10", "--reference", F16, "--json"))
+    beside = result["reference"]
+    assert beside["embedder"] == "mobilefacenet-f16"
+    assert beside["embed_ratio"] == pytest.approx(result["stages"]["embed"]["median_ms"] / beside["embed_median_ms"])
+
+
 def test_bench_pipeline(tmp_path):
     """Median and 99th percentile of each stage, which together are about the total."""
     picture = tmp_path / "face.jpg"
@@ -331,6 +356,8 @@ def test_bench_detection(tmp_path):
     "arguments",
     [
         ["accuracy", "--pairs", "missing.csv"],
+        ["accuracy", "--reference", "words.jpg", "--pairs", "pairs.csv"],
+        ["pipeline", "--reference", "words.jpg", "--image", "missing.jpg"],
         ["pipeline", "--image", "missing.jpg"],
         ["pipeline", "--image", "words.jpg"],
         ["detection", "--boxes", "missing.csv", "--negatives", "."],
@@ -341,6 +368,7 @@ def test_bench_detection(tmp_path):
 def test_bench_with_a_file_that_cannot_be_used(tmp_path, arguments):
     """The file is named, nothing is printed as a result."""
     (tmp_path / "words.jpg").write_text("words, no picture\nand no table\n")
+    (tmp_path / "pairs.csv").write_text("path1,path2,same\nmissing.jpg,missing.jpg,1\n")
     ended = run("bench", *arguments, "--json", cwd=tmp_path)
     assert ended.returncode not in (0, 101)
     assert arguments[2] in ended.stderr

@@ -1,10 +1,13 @@
 //! `recocomp bench accuracy`
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
-use super::metrics::{Trial, equal_error_rate, tar_at_fmr, ten_fold_accuracy};
+use super::metrics::{equal_error_rate, tar_at_fmr, ten_fold_accuracy};
 use super::pairs::PairList;
+use super::reference::{Comparison, reference, trials};
 use super::{Common, Failure, Setup};
 
 /// Verification accuracy on a list of pairs
@@ -12,27 +15,32 @@ use super::{Common, Failure, Setup};
 pub struct Arguments {
     #[command(flatten)]
     list: PairList,
+    /// Embedder that shall be as good, a file that models.toml knows: how alike the templates are, and every pair decided differently
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut setup = Setup::load(arguments.common.config.as_deref())?;
+    let config = arguments.common.config.as_deref();
+    let other = (arguments.reference.as_deref())
+        .map(|file| reference(file, config, &setup))
+        .transpose()?;
     let pairs = arguments.list.read()?;
     let templates = arguments.list.templates(&mut setup, &pairs, false)?;
     let missed = &templates.missed;
-    let trials: Vec<Trial> = (pairs.iter())
-        .map(|pair| Trial {
-            similarity: templates.cosine(pair),
-            same: pair.same == 1,
-        })
-        .collect();
+    let trials = trials(&pairs, &templates);
+    let comparison = other
+        .map(|other| Comparison::new(other, &arguments.list, &pairs, &templates))
+        .transpose()?;
     let accuracy = ten_fold_accuracy(&trials);
     let at_2 = tar_at_fmr(&trials, 1e-2);
     let at_3 = tar_at_fmr(&trials, 1e-3);
     let eer = equal_error_rate(&trials);
     if arguments.common.json {
-        let report = json!({
+        let mut report = json!({
             "pairs": trials.len(),
             "missed_faces": missed.len(),
             "accuracy": accuracy,
@@ -42,6 +50,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "threshold_fmr_1e-3": at_3.map(|(threshold, _)| threshold),
             "embedder": setup.models.embedder.entry.id,
         });
+        if let Some(comparison) = &comparison {
+            report["reference"] = comparison.json();
+        }
         println!("{report}");
         return Ok(());
     }
@@ -61,6 +72,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     println!("EER                 {}", percent(Some(eer)));
     if let Some((threshold, _)) = at_3 {
         println!("cosine at FMR 1e-3  {threshold:.4}");
+    }
+    if let Some(comparison) = &comparison {
+        comparison.print();
     }
     Ok(())
 }

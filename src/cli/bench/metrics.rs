@@ -10,11 +10,42 @@ pub struct Trial {
 
 const FOLDS: usize = 10;
 
-/// Mean accuracy (0..1) over ten folds, each decided with the threshold that is best on the other
-/// nine. The k-th genuine and the k-th impostor pair go to fold k mod 10.
+/// Mean accuracy (0..1) over ten folds, each decided as [`ten_fold_decisions`] tells.
 pub fn ten_fold_accuracy(trials: &[Trial]) -> f64 {
+    let (folds, right) = (folds(trials), ten_fold_decisions(trials));
+    let accuracies: Vec<f64> = (0..FOLDS)
+        .filter_map(|fold| {
+            let of_fold = || (folds.iter().zip(&right)).filter(move |(f, _)| **f == fold);
+            let right = of_fold().filter(|(_, right)| **right).count();
+            (of_fold().count() > 0).then(|| right as f64 / of_fold().count() as f64)
+        })
+        .collect();
+    accuracies.iter().sum::<f64>() / accuracies.len().max(1) as f64
+}
+
+/// Whether each trial is decided right with the threshold that is best on the nine folds it is not in.
+pub fn ten_fold_decisions(trials: &[Trial]) -> Vec<bool> {
+    let folds = folds(trials);
+    let thresholds: Vec<f32> = (0..FOLDS)
+        .map(|fold| {
+            let others: Vec<Trial> = (trials.iter().zip(&folds))
+                .filter(|(_, f)| **f != fold)
+                .map(|(trial, _)| *trial)
+                .collect();
+            best_threshold(&others)
+        })
+        .collect();
+    (trials.iter().zip(&folds))
+        .map(|(trial, fold)| {
+            (trial.similarity).is_some_and(|s| (s >= thresholds[*fold]) == trial.same)
+        })
+        .collect()
+}
+
+/// The k-th genuine and the k-th impostor pair are in fold k mod 10.
+fn folds(trials: &[Trial]) -> Vec<usize> {
     let (mut genuine, mut impostor) = (0, 0);
-    let folds: Vec<usize> = (trials.iter())
+    (trials.iter())
         .map(|trial| {
             let count = if trial.same {
                 &mut genuine
@@ -24,28 +55,7 @@ pub fn ten_fold_accuracy(trials: &[Trial]) -> f64 {
             *count += 1;
             (*count - 1) % FOLDS
         })
-        .collect();
-    let part = |fold: usize, inside: bool| -> Vec<Trial> {
-        (trials.iter().zip(&folds))
-            .filter(|(_, f)| (**f == fold) == inside)
-            .map(|(trial, _)| *trial)
-            .collect()
-    };
-    let mut accuracies = Vec::new();
-    for fold in 0..FOLDS {
-        let test = part(fold, true);
-        if !test.is_empty() {
-            accuracies.push(accuracy(&test, best_threshold(&part(fold, false))));
-        }
-    }
-    accuracies.iter().sum::<f64>() / accuracies.len().max(1) as f64
-}
-
-fn accuracy(trials: &[Trial], threshold: f32) -> f64 {
-    let right = (trials.iter())
-        .filter(|t| t.similarity.is_some_and(|s| (s >= threshold) == t.same))
-        .count();
-    right as f64 / trials.len().max(1) as f64
+        .collect()
 }
 
 /// The threshold with most right decisions; the middle one where several are equal.

@@ -15,6 +15,7 @@ mod parallel;
 mod pipeline;
 mod quality;
 mod recall;
+mod reference;
 mod search;
 mod start;
 mod synthetic;
@@ -82,9 +83,18 @@ struct Setup {
 
 impl Setup {
     fn load(config: Option<&Path>) -> Result<Setup, Failure> {
+        Setup::with_embedder(config, None)
+    }
+
+    /// The same with another embedder than the configuration's.
+    fn with_embedder(config: Option<&Path>, embedder: Option<&Path>) -> Result<Setup, Failure> {
         let config = Config::load(config)?;
+        let mut paths = config.model_paths();
+        if let Some(file) = embedder {
+            paths.embedder = Some(file.to_owned());
+        }
         Ok(Setup {
-            models: ModelSet::load(&config.model_paths())?,
+            models: ModelSet::load(&paths)?,
             options: config.recognizer_options(),
         })
     }

@@ -127,6 +127,15 @@ impl PairList {
 }
 
 impl Templates {
+    /// Cosine of each template with that of `other` for the same picture and purpose.
+    pub fn cosines_with(&self, other: &Templates) -> Vec<f64> {
+        (self.found.iter())
+            .filter_map(|(picture, template)| {
+                Some(f64::from(template.cosine(other.found.get(picture)?)))
+            })
+            .collect()
+    }
+
     /// Cosine of a pair; `None` if one of the two has no face.
     pub fn cosine(&self, pair: &Pair) -> Option<f32> {
         let first = self.first(&pair.path1)?;
