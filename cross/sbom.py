@@ -62,7 +62,9 @@ def models() -> list[dict]:
     ]
 
 
-bom = json.loads(crates.read_text("utf-8").replace(str(root), "/recocomp"))
+text = crates.read_text("utf-8").replace(str(root), "/recocomp")
+# Cargo leaves the name of the package out where the checkout's folder is called the same.
+bom = json.loads(re.sub("path\\+file:///recocomp#(?!recocomp@)", "path+file:///recocomp#recocomp@", text))
 bom.pop("serialNumber", None)
 moment = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.UTC)
 bom["metadata"]["timestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
