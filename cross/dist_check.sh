@@ -29,6 +29,10 @@ for arch in "$@"; do
   (cd "$work/elsewhere/recocomp" && CARGO_HOME=$work/cargo DIST_TARGET=$work/target cross/dist.sh "$arch" "$work/$arch")
   files=(recocomp recocomp.cdx.json)
   for package in "$first"/*.deb; do
+    if [[ ! -e $package ]]; then
+      printf 'there is no package in %s: make dist, or make dist-trial\n' "$first" >&2
+      exit 1
+    fi
     files+=("${package##*/}")
     version=$(dpkg-deb --field "$package" Version)
     (cd "$work/elsewhere/recocomp" && CARGO_HOME=$work/cargo cross/deb.sh "$arch" "$work/$arch" "$version" >/dev/null)

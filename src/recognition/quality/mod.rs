@@ -1,5 +1,5 @@
 //! How fit a face picture is for recognition: the components of ISO/IEC 29794-5 that a board can compute
-//! from the pixels and the mesh, each 0 (useless) to 100 (ideal).
+//! from the pixels and the mesh, each 0 (useless) to 100 (ideal); one is the embedding network's.
 //!
 //! Names are those of the standard and of its reference implementation OFIQ. Where a component has
 //! the same raw measure as there, it is mapped with OFIQ's constants; docs/design/quality.md tells
