@@ -131,7 +131,7 @@ test-package: ## the arm64 package in a Debian under qemu-user: install, upgrade
 	@tests/package/run.sh
 
 .PHONY: test-release
-test-release: ## what only a release build can be asked (after dist or dist-trial)
+test-release: build ## what only a release build can be asked, beside a development build (after dist or dist-trial)
 	@release=$$(cross/newest_dist.sh x86_64); python=$$(cross/venv.sh tests/requirements.txt); \
 	RECOCOMP_BIN="$$(realpath '$(binary)')" RECOCOMP_RELEASE_BIN="$$release" "$$python" -m pytest tests/release
 
