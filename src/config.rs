@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::door;
 use crate::engine::{DoubtRules, EngineOptions, LivenessMode};
+use crate::gallery::Fusion;
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
 use crate::recognition::{FaceChoice, FarLooks, GateLimits, PictureLimits, RecognizerOptions};
@@ -131,6 +132,8 @@ pub struct Recognition {
     pub min_detection_score: f32,
     /// Whether templates are given to clients and taken from them.
     pub features: bool,
+    /// What of a person's features a search compares a face with.
+    pub fusion: Fusion,
     /// When pictures are looked at in tiles.
     pub far: FarLooks,
 }
@@ -142,6 +145,7 @@ impl Default for Recognition {
             threads: 1,
             min_detection_score: 0.5,
             features: true,
+            fusion: Fusion::Off,
             far: FarLooks::Asked,
         }
     }
@@ -293,6 +297,7 @@ impl Config {
             seal: self.storage.seal,
             compaction_bytes_per_second: self.storage.compaction_mib_per_second << 20,
             search_threads: self.search_threads(),
+            fusion: self.recognition.fusion,
             models: self.model_paths(),
             recognizer: self.recognizer_options(),
             liveness: self.liveness.mode,

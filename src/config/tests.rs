@@ -59,6 +59,7 @@ fn wrong_values_name_the_key() {
             "enrolment.duplicate_fpir",
         ),
         ("[enrolment]\nduplicates = \"never\"", "duplicates"),
+        ("[recognition]\nfusion = \"max\"", "fusion"),
         ("[server]\nlisten = \"somewhere\"", "listen"),
     ] {
         let said = Config::parse(text).unwrap_err();

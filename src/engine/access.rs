@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use super::decision::Threshold;
+use super::decision::{Enrolled, Threshold};
 use super::wall_clock::WallClock;
 use super::{Code, EncodedPicture, Engine, Error, Identification};
 use crate::door::events::{Denied, Opened, Origin};
@@ -268,7 +268,7 @@ impl Engine {
             LivenessRule::Off => liveness,
         };
         // Counted before: who is enrolled meanwhile is one chance more than was asked for, for one search.
-        let faces = (self.gallery.status(&collection)).map_or(0, |status| status.feature_num);
+        let enrolled = self.enrolled(&collection);
         let elsewhere = collection != access.collection();
         let found = self.identify(collection, picture, top_k, liveness).await;
         let origin = Origin {
@@ -283,7 +283,7 @@ impl Engine {
                 Some("the door opens for another collection (door.collection)".into()),
             ),
             Ok(found) => {
-                self.try_to_open(access, found, faces, &origin, caller.asked)
+                self.try_to_open(access, found, enrolled, &origin, caller.asked)
                     .await
             }
         };
@@ -311,11 +311,11 @@ impl Engine {
         &self,
         access: &Access,
         found: &Identification,
-        faces: usize,
+        enrolled: Enrolled,
         origin: &Origin,
         asked: Instant,
     ) -> (Reason, Option<String>) {
-        let threshold = match self.threshold(access, faces) {
+        let threshold = match self.threshold(access, enrolled) {
             Ok(threshold) => threshold,
             Err((reason, detail)) => return (reason, Some(detail)),
         };
@@ -354,20 +354,25 @@ impl Engine {
         }
     }
 
+    /// Nobody in a collection that does not exist.
+    pub(super) fn enrolled(&self, collection: &str) -> Enrolled {
+        let status = self.gallery.status(collection);
+        let (people, faces) = status.map_or((0, 0), |s| (s.person_num, s.feature_num));
+        Enrolled { people, faces }
+    }
+
     pub(super) fn threshold(
         &self,
         access: &Access,
-        faces: usize,
+        enrolled: Enrolled,
     ) -> Result<Threshold, (Reason, String)> {
-        let Some(impostors) = &self.impostors else {
-            let detail = "the embedding model has no impostor_cosine in models.toml".into();
-            return Err((Reason::Undecidable, detail));
-        };
-        if faces == 0 {
+        let undecidable = |why: String| (Reason::Undecidable, why);
+        let decision = (self.decision.as_ref()).map_err(|e| undecidable(e.to_string()))?;
+        if enrolled.faces == 0 {
             return Err((Reason::NoMatch, "nobody is enrolled".into()));
         }
-        (impostors.threshold(access.settings.target_fpir, faces))
-            .map_err(|e| (Reason::Undecidable, e.to_string()))
+        (decision.threshold(access.settings.target_fpir, enrolled))
+            .map_err(|e| undecidable(e.to_string()))
     }
 }
 

@@ -1,9 +1,70 @@
 //! From a target false-positive identification rate to a cosine.
 //!
 //! A search of one stranger among `N` enrolled faces is `N` chances of a false match: FPIR = 1 - (1 - FMR)^N. So the false match rate
-//! that a single comparison may have falls with the size of the collection, and the cosine that is asked for rises.
+//! that a single comparison may have falls with the size of the collection, and the cosine that is asked for rises. Where a
+//! person's features are fused, `N` is the number of people.
 
+use crate::gallery::Fusion;
 use crate::inference::ModelEntry;
+
+/// Who is enrolled where it is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    pub people: usize,
+    pub faces: usize,
+}
+
+/// How a search decides, by the tables of one embedding model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    single: Impostors,
+    /// Of means of several features; where they are what is searched.
+    fused: Option<Impostors>,
+}
+
+/// What models.toml lacks for a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the embedding model has no {0} in models.toml")]
+pub struct Unmeasured(&'static str);
+
+impl Decision {
+    /// Of searches with this fusion.
+    ///
+    /// # Errors
+    /// A table is missing or cannot be used. Stay shut.
+    pub fn of(model: &ModelEntry, fusion: Fusion) -> Result<Decision, Unmeasured> {
+        let fused = match fusion {
+            Fusion::Off => None,
+            Fusion::Mean => {
+                Some(Impostors::of_means(model).ok_or(Unmeasured("impostor_cosine_fused"))?)
+            }
+        };
+        Ok(Decision {
+            single: Impostors::of(model).ok_or(Unmeasured("impostor_cosine"))?,
+            fused,
+        })
+    }
+
+    /// The cosine that the best match of a search needs, so that a stranger is taken for somebody who is enrolled with a probability
+    /// of at most `target` (0 to 1).
+    ///
+    /// # Errors
+    /// As [`Impostors::threshold`].
+    pub fn threshold(&self, target: f64, enrolled: Enrolled) -> Result<Threshold, Undecidable> {
+        let Some(fused) = &self.fused else {
+            return self.single.threshold(target, enrolled.faces);
+        };
+        // Every person is one chance. Whoever has a single face is not in the table of means: the stricter one is for both.
+        let of_people = |table: &Impostors| {
+            (table.threshold(target, enrolled.people)).map_err(Undecidable::of_people)
+        };
+        let (single, fused) = (of_people(&self.single)?, of_people(fused)?);
+        Ok(match single.cosine > fused.cosine {
+            true => single,
+            false => fused,
+        })
+    }
+}
 
 /// False match rates of one embedding model by cosine.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,11 +91,13 @@ pub enum Undecidable {
     #[error("nobody is enrolled")]
     Nobody,
     #[error(
-        "with {faces} faces enrolled a target_fpir of {target} needs a false match rate of {rate:.1e}, and the embedding model was \
-         measured only down to {limit:.0e}: at most {most} faces, or a target_fpir of at least {least:.1e}"
+        "with {count} {of} enrolled a target_fpir of {target} needs a false match rate of {rate:.1e}, and the embedding model was \
+         measured only down to {limit:.0e}: at most {most} {of}, or a target_fpir of at least {least:.1e}"
     )]
     BeyondMeasurement {
-        faces: usize,
+        count: usize,
+        /// Faces or people.
+        of: &'static str,
         target: f64,
         rate: f64,
         limit: f64,
@@ -43,10 +106,28 @@ pub enum Undecidable {
     },
 }
 
+impl Undecidable {
+    /// The same about people.
+    fn of_people(mut self) -> Undecidable {
+        if let Undecidable::BeyondMeasurement { of, .. } = &mut self {
+            *of = "people";
+        }
+        self
+    }
+}
+
 impl Impostors {
     /// The table of an embedding model; `None` if it has none that can be used: fewer than two points, or points out of order.
     pub fn of(model: &ModelEntry) -> Option<Impostors> {
         Impostors::new(&model.impostor_cosine, &model.impostor_cosine_extrapolated)
+    }
+
+    /// The same of the means of several features of a person.
+    fn of_means(model: &ModelEntry) -> Option<Impostors> {
+        Impostors::new(
+            &model.impostor_cosine_fused,
+            &model.impostor_cosine_fused_extrapolated,
+        )
     }
 
     fn new(measured: &[[f64; 2]], extrapolated: &[[f64; 2]]) -> Option<Impostors> {
@@ -97,7 +178,8 @@ impl Impostors {
             let limit = 10_f64.powf(last);
             let most = (-target).ln_1p() / (-limit).ln_1p();
             return Err(Undecidable::BeyondMeasurement {
-                faces,
+                count: faces,
+                of: "faces",
                 target,
                 rate,
                 limit,
@@ -146,6 +228,66 @@ mod tests {
         let one = table.threshold(0.001, 1).unwrap();
         let many = table.threshold(0.001, 900).unwrap();
         assert!(one.cosine < many.cosine && !one.extrapolated && many.extrapolated);
+    }
+
+    #[test]
+    fn means_are_decided_by_people_and_by_the_stricter_table() {
+        let models = ModelSet::load(&ModelPaths::default()).unwrap();
+        let entry = &models.embedder.entry;
+        let (of_faces, of_people) = (
+            Decision::of(entry, Fusion::Off).unwrap(),
+            Decision::of(entry, Fusion::Mean).unwrap(),
+        );
+        let (single, fused) = (
+            Impostors::of(entry).unwrap(),
+            Impostors::of_means(entry).unwrap(),
+        );
+        for people in [1, 7, 10, 50, 100, 400] {
+            let enrolled = Enrolled {
+                people,
+                faces: people * 2,
+            };
+            let cosine = |table: &Impostors, n| table.threshold(1e-3, n).unwrap().cosine;
+            assert_eq!(
+                of_faces.threshold(1e-3, enrolled).unwrap().cosine,
+                cosine(&single, people * 2)
+            );
+            assert_eq!(
+                of_people.threshold(1e-3, enrolled).unwrap().cosine,
+                cosine(&single, people).max(cosine(&fused, people))
+            );
+        }
+        // Five times the faces, and no fewer people.
+        let enrolled = Enrolled {
+            people: 500,
+            faces: 2500,
+        };
+        assert!(of_faces.threshold(1e-3, enrolled).is_err());
+        assert!(of_people.threshold(1e-3, enrolled).is_ok());
+        let crowd = Enrolled {
+            people: 2000,
+            faces: 2000,
+        };
+        let said = |decision: &Decision| decision.threshold(1e-3, crowd).unwrap_err().to_string();
+        assert!(
+            said(&of_people).contains("with 2000 people")
+                && said(&of_people).contains("1000 people")
+        );
+        assert!(said(&of_faces).contains("with 2000 faces"));
+    }
+
+    #[test]
+    fn a_model_without_a_table_decides_nothing() {
+        let mut entry = ModelSet::load(&ModelPaths::default())
+            .unwrap()
+            .embedder
+            .entry;
+        entry.impostor_cosine_fused.clear();
+        assert!(Decision::of(&entry, Fusion::Off).is_ok());
+        let said = Decision::of(&entry, Fusion::Mean).unwrap_err().to_string();
+        assert!(said.contains("no impostor_cosine_fused"), "{said}");
+        entry.impostor_cosine.clear();
+        assert!(Decision::of(&entry, Fusion::Off).is_err());
     }
 
     #[test]

@@ -47,12 +47,11 @@ impl Engine {
 
     /// Why the door opens to nobody with the faces that are enrolled now. A change goes to the log.
     fn undecidable(&self, access: &Access) -> Option<String> {
-        let status = self.gallery.status(access.collection());
-        let faces = status.map_or(0, |status| status.feature_num);
+        let enrolled = self.enrolled(access.collection());
         // Nobody enrolled is no trouble: who is enrolled first is let in.
-        let why = match faces {
+        let why = match enrolled.faces {
             0 => None,
-            faces => self.threshold(access, faces).err().map(|(_, why)| why),
+            _ => (self.threshold(access, enrolled).err()).map(|(_, why)| why),
         };
         let before = (access.undecidable).swap(why.is_some(), Ordering::Relaxed);
         match &why {

@@ -22,7 +22,7 @@ mod turns;
 mod wall_clock;
 
 pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason, door_token};
-pub use decision::{Impostors, Threshold, Undecidable};
+pub use decision::{Decision, Enrolled, Impostors, Threshold, Undecidable, Unmeasured};
 pub use door_health::DoorHealth;
 pub use doubt_rules::{DisagreementRule, DoubtRules, DuplicateRule};
 pub use doubts::{Asked, Disagreement, Doubts, Duplicate};
@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::gallery::{self, Gallery, GalleryError, Keeper};
+use crate::gallery::{self, Fusion, Gallery, GalleryError, Keeper};
 use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool};
 use crate::license::License;
 use crate::license::device::DeviceIdentity;
@@ -61,6 +61,8 @@ pub struct EngineOptions {
     pub compaction_bytes_per_second: u64,
     /// Most threads of one search.
     pub search_threads: usize,
+    /// What of a person's features a search compares a face with.
+    pub fusion: Fusion,
     pub models: ModelPaths,
     pub recognizer: RecognizerOptions,
     /// What searches and comparisons ask about liveness.
@@ -123,8 +125,10 @@ pub struct Engine {
     doubts: DoubtRules,
     /// Where refusals of duplicates wait, so that of two requests with one face the second one sees the first.
     turns: turns::Turns,
+    /// Without it duplicates are not looked for.
+    impostors: Option<Impostors>,
     /// Without it no door opens.
-    impostors: Option<decision::Impostors>,
+    decision: Result<Decision, Unmeasured>,
     access: Option<Access>,
     liveness: LivenessMode,
     max_batch: usize,
@@ -146,6 +150,7 @@ impl Engine {
                 sealed_to: options.seal.then(DeviceIdentity::read),
                 compaction_bytes_per_second: options.compaction_bytes_per_second,
                 search_threads: options.search_threads,
+                fusion: options.fusion,
                 ..gallery::Options::default()
             },
         )?;
@@ -159,10 +164,11 @@ impl Engine {
             template_space: models.template_space.clone(),
             score: models.score,
         };
-        let impostors = decision::Impostors::of(&models.embedder.entry);
+        let impostors = Impostors::of(&models.embedder.entry);
         if impostors.is_none() && options.doubts.duplicates != DuplicateRule::Asked {
             return Err(StartError::Undecidable);
         }
+        let decision = Decision::of(&models.embedder.entry, options.fusion);
         let recognizer = options.recognizer;
         let files = models.clone();
         let recognizers = Pool::start::<StartError, _>(
@@ -186,6 +192,7 @@ impl Engine {
             doubts: options.doubts,
             turns: turns::Turns::default(),
             impostors,
+            decision,
             access: None,
             liveness: options.liveness,
             max_batch: options.max_batch,

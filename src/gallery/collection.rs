@@ -141,7 +141,7 @@ impl Collection {
             queue: Queue::default(),
             writer: Mutex::new(writer),
             state: RwLock::new(state),
-            pass: SharedPass::new(options.search_threads),
+            pass: SharedPass::new(options.search_threads, options.fusion),
         };
         if rewrite && let Err(error) = collection.compact_now() {
             tracing::error!(collection = collection.name, %error, "damage could not be put right yet");

@@ -12,6 +12,7 @@ use super::collection::{Collection, CollectionStatus};
 use super::commit::{Change, Outcome};
 use super::error::{GalleryError, Warning, WhileDoing};
 use super::files::{self, Home};
+use super::fusion::Fusion;
 use super::lock::take_lock;
 use super::metrics::Metrics;
 use super::people::Hit;
@@ -45,6 +46,8 @@ pub struct Options {
     pub sealed_to: Option<DeviceIdentity>,
     /// Most threads that one search of a large collection uses.
     pub search_threads: usize,
+    /// What of a person's features [`Gallery::search`] compares a probe with.
+    pub fusion: Fusion,
     /// How many bytes a second compaction in the background writes: an SD card serves one master at a time.
     pub compaction_bytes_per_second: u64,
 }
@@ -57,6 +60,7 @@ impl Default for Options {
             max_features_per_target: MAX_FEATURES_PER_TARGET,
             sealed_to: None,
             search_threads: 1,
+            fusion: Fusion::Off,
             compaction_bytes_per_second: COMPACTION_BYTES_PER_SECOND,
         }
     }
@@ -232,8 +236,8 @@ impl Gallery {
         self.get(name)?.remove_target(target)
     }
 
-    /// The `top_k` people most similar to `probe`: one row a person, its best feature, best first, equal cosines in the order of
-    /// target ids.
+    /// The `top_k` people most similar to `probe`: one row a person, by the features as [`Options::fusion`] says, best first, equal
+    /// cosines in the order of target ids.
     ///
     /// # Errors
     /// [`GalleryError::UnknownCollection`], [`GalleryError::OtherTemplateSpace`].

@@ -2,6 +2,7 @@
 
 use super::collection::Collection;
 use super::error::GalleryError;
+use super::fusion::Fusion;
 use super::gallery::Gallery;
 use super::listing::{Listing, Page};
 use super::people::Hit;
@@ -48,7 +49,8 @@ impl Gallery {
         self.get(name)?.templates_of(target)
     }
 
-    /// For each probe its `top_k` most similar people, as [`Gallery::search`] finds them; the rows are read for several at once.
+    /// For each probe the `top_k` people with the most similar feature, whatever [`Options::fusion`](super::Options::fusion) says, in
+    /// the order of [`Gallery::search`]; the rows are read for several at once.
     ///
     /// # Errors
     /// As [`Gallery::search`].
@@ -94,6 +96,7 @@ impl Collection {
             .map(|probe| Query {
                 template: probe.row(),
                 top_k,
+                fusion: Fusion::Off,
             })
             .collect();
         let mut healed = false;

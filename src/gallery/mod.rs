@@ -28,6 +28,7 @@ mod creation;
 mod error;
 mod files;
 mod format;
+mod fusion;
 #[allow(clippy::module_inception)] // The room is named after the one type that it is about.
 mod gallery;
 mod generation;
@@ -62,6 +63,7 @@ mod writing;
 pub use batch::{InsertReport, UpdateReport};
 pub use collection::CollectionStatus;
 pub use error::{GalleryError, Warning};
+pub use fusion::Fusion;
 pub use gallery::{Gallery, Imported, MAX_COLLECTIONS, MAX_FEATURES_PER_TARGET, Options};
 pub use keeper::{Keeper, step_back};
 pub use listing::{Page, Person};

@@ -14,7 +14,8 @@ use super::template::RowBits;
 pub struct Hit {
     /// The person's target id.
     pub target: String,
-    /// Cosine between the probe and the person's most similar feature, -1 to 1. Not calibrated.
+    /// Cosine between the probe and the person's most similar feature, or what the search's fusion makes of all of them, -1 to 1. Not
+    /// calibrated.
     pub cosine: f32,
 }
 

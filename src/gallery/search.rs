@@ -1,15 +1,21 @@
-//! The exact comparison of two templates.
+//! The exact comparison of two rows.
 
 use super::template::Row;
 
 /// Partial sums that [`dot`] keeps side by side: one 512-bit register, or four of 128 bits.
 const LANES: usize = 16;
 
-/// Dot product of two normalised rows, which is their cosine, held to -1..1.
+/// Cosine of two normalised rows: their dot product, held to -1..1.
+pub(super) fn dot(a: &Row, b: &Row) -> f32 {
+    // Rounding to f16 can make the sum pass 1 by a hair.
+    product(a, b).clamp(-1.0, 1.0)
+}
+
+/// Dot product of two rows.
 ///
 /// The order of the additions is fixed and no multiply-add is fused, so that x86-64 and ARM give the same bits; the lanes are
 /// independent, so that the compiler turns them into vector instructions.
-pub(super) fn dot(a: &Row, b: &Row) -> f32 {
+pub(super) fn product(a: &Row, b: &Row) -> f32 {
     let mut lanes = [0.0_f32; LANES];
     let (a, _) = a.as_chunks::<LANES>();
     let (b, _) = b.as_chunks::<LANES>();
@@ -25,8 +31,8 @@ pub(super) fn dot(a: &Row, b: &Row) -> f32 {
             lanes[lane] += lanes[lane + width];
         }
     }
-    // Adding zero turns -0 into 0, which must tie with it. Rounding to f16 can make the sum pass 1 by a hair.
-    (lanes[0] + 0.0).clamp(-1.0, 1.0)
+    // Adding zero turns -0 into 0, which must tie with it.
+    lanes[0] + 0.0
 }
 
 #[cfg(test)]

@@ -169,6 +169,13 @@ pub struct ModelEntry {
     /// More of them, which were not measured.
     #[serde(default)]
     pub impostor_cosine_extrapolated: Vec<[f64; 2]>,
+    /// As [`ModelEntry::impostor_cosine`], of means of two to five features of a person. Without it there is no opening a door by
+    /// such means.
+    #[serde(default)]
+    pub impostor_cosine_fused: Vec<[f64; 2]>,
+    /// More of them, which were not measured.
+    #[serde(default)]
+    pub impostor_cosine_fused_extrapolated: Vec<[f64; 2]>,
     pub input: InputSpec,
     /// Output tensors by name; told apart by their shape.
     pub output: std::collections::BTreeMap<String, Vec<usize>>,

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use super::synthetic::{Crowd, Vector, cosine, person};
-use crate::gallery::Hit;
+use crate::gallery::{Fusion, Hit};
 
 /// Answers a search is asked for.
 pub const TOP_K: usize = 10;
@@ -21,12 +21,12 @@ pub struct Recall {
 }
 
 /// Compares answers with those of exact arithmetic on the features as they were before anything rounded them.
-pub fn recall(crowd: Crowd, probes: &[Vector], answers: &[Vec<Hit>]) -> Recall {
+pub fn recall(crowd: Crowd, probes: &[Vector], answers: &[Vec<Hit>], fusion: Fusion) -> Recall {
     let mut best = vec![Vec::new(); probes.len()];
     for number in 0..crowd.people {
         let features: Vec<Vector> = crowd.features_of(number).collect();
         for (probe, best) in probes.iter().zip(&mut best) {
-            keep_best(best, most_similar(&features, probe));
+            keep_best(best, likeness(&features, probe, fusion));
         }
     }
     let mut right = [0; 3];
@@ -36,7 +36,7 @@ pub fn recall(crowd: Crowd, probes: &[Vector], answers: &[Vec<Hit>]) -> Recall {
             .map(|hit| match person(&hit.target) {
                 Some(number) if seen.insert(number) => {
                     let features: Vec<Vector> = crowd.features_of(number).collect();
-                    most_similar(&features, probe)
+                    likeness(&features, probe, fusion)
                 }
                 // Nobody, or somebody who was named before.
                 _ => f32::NEG_INFINITY,
@@ -60,9 +60,17 @@ pub fn recall(crowd: Crowd, probes: &[Vector], answers: &[Vec<Hit>]) -> Recall {
     }
 }
 
-fn most_similar(features: &[Vector], probe: &Vector) -> f32 {
-    let cosines = features.iter().map(|feature| cosine(feature, probe));
-    cosines.fold(f32::NEG_INFINITY, f32::max)
+fn likeness(features: &[Vector], probe: &Vector, fusion: Fusion) -> f32 {
+    match fusion {
+        Fusion::Off => {
+            let cosines = features.iter().map(|feature| cosine(feature, probe));
+            cosines.fold(f32::NEG_INFINITY, f32::max)
+        }
+        Fusion::Mean => {
+            let sum: Vector = std::array::from_fn(|i| features.iter().map(|f| f[i]).sum());
+            cosine(&sum, probe) / cosine(&sum, &sum).sqrt()
+        }
+    }
 }
 
 /// `best` holds the greatest, in descending order.
@@ -106,9 +114,9 @@ mod tests {
         };
         // The person alone: the first is right, the others are missing.
         let alone: Vec<Vec<Hit>> = (0..10).map(|i| answer(&[i * 5])).collect();
-        let right = recall(crowd, &probes, &alone);
+        let right = recall(crowd, &probes, &alone, Fusion::Off);
         assert!((right.at_1 - 1.0).abs() < 1e-9 && (right.at_10 - 0.1).abs() < 1e-9);
         let wrong: Vec<Vec<Hit>> = (0..10).map(|i| answer(&[i * 5 + 1])).collect();
-        assert_eq!(recall(crowd, &probes, &wrong).at_1, 0.0);
+        assert_eq!(recall(crowd, &probes, &wrong, Fusion::Off).at_1, 0.0);
     }
 }

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::Failure;
@@ -15,7 +15,7 @@ use super::recall::{Recall, TIE, TOP_K, recall};
 use super::synthetic::{Crowd, Scratch, Vector, person};
 use crate::cli::while_doing;
 use crate::gallery::scan::{kernel, read_all};
-use crate::gallery::{Gallery, Options, Template};
+use crate::gallery::{Fusion, Gallery, Options, Template};
 use crate::inference::bound_allocator;
 
 /// Speed of a search against reading the same bytes, its answers against exact ones, time and memory of opening
@@ -33,6 +33,9 @@ pub struct Arguments {
     /// Collections of this size that are open; the first is searched
     #[arg(long, default_value_t = 1, value_parser = positive)]
     collections: usize,
+    /// What of a person's features is compared: the most similar one, or the mean of all
+    #[arg(long, value_enum, default_value = "off")]
+    fusion: Fused,
     /// Threads that a search may use
     #[arg(long, default_value_t = 1, value_parser = positive)]
     threads: usize,
@@ -55,6 +58,21 @@ pub struct Arguments {
     /// Print one JSON object and nothing else
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Fused {
+    Off,
+    Mean,
+}
+
+impl From<Fused> for Fusion {
+    fn from(fused: Fused) -> Fusion {
+        match fused {
+            Fused::Off => Fusion::Off,
+            Fused::Mean => Fusion::Mean,
+        }
+    }
 }
 
 /// At least one.
@@ -217,9 +235,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn options(threads: usize, collections: usize) -> Options {
+fn options(arguments: &Arguments, collections: usize) -> Options {
     Options {
-        search_threads: threads,
+        search_threads: arguments.threads,
+        fusion: arguments.fusion.into(),
         max_collections: collections,
         ..Options::default()
     }
@@ -247,7 +266,7 @@ fn templates(probes: &[Vector]) -> Result<Vec<Template>, Failure> {
 
 fn measure(arguments: &Arguments, crowd: Crowd) -> Result<Report, Failure> {
     let scratch = Scratch::new(arguments.dir.as_deref())?;
-    let options = options(arguments.threads, arguments.collections);
+    let options = options(arguments, arguments.collections);
     prepare(scratch.path(), &options, crowd)?;
     let vectors = crowd.probes(arguments.probes);
     let probes = templates(&vectors)?;
@@ -286,7 +305,8 @@ fn measure(arguments: &Arguments, crowd: Crowd) -> Result<Report, Failure> {
     }
     let at_end = Memory::now().since(before);
     let sample = arguments.recall_probes.min(probes.len());
-    let recall = (sample > 0).then(|| recall(crowd, &vectors[..sample], &answers));
+    let recall =
+        (sample > 0).then(|| recall(crowd, &vectors[..sample], &answers, arguments.fusion.into()));
     Ok(Report {
         crowd,
         collections: arguments.collections,
@@ -343,7 +363,7 @@ fn in_turns(arguments: &Arguments, crowd: Crowd, folder: &Path) -> Result<(), Fa
     write_raw(&folder.join("features.f32"), features)?;
     write_raw(&folder.join("probes.f32"), vectors.iter().copied())?;
     let scratch = Scratch::new(arguments.dir.as_deref())?;
-    let options = options(arguments.threads, 1);
+    let options = options(arguments, 1);
     prepare(scratch.path(), &options, crowd)?;
     let gallery = Gallery::open(scratch.path(), options)?;
     let probes = templates(&vectors)?;

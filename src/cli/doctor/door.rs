@@ -12,7 +12,7 @@ use super::{Patient, Report, entries, read};
 use crate::door::board::{Board, Driver};
 use crate::door::events;
 use crate::door::settings::Settings;
-use crate::engine::{Impostors, clock_is_right, door_token};
+use crate::engine::{Decision, Enrolled, clock_is_right, door_token};
 use crate::inference::ModelSet;
 use crate::license::clock_of_device;
 
@@ -136,15 +136,20 @@ fn collection(patient: &Patient, report: &mut Report, settings: &Settings) {
     let Ok(models) = ModelSet::load(&patient.config.model_paths()) else {
         return;
     };
-    let decides = |faces| match Impostors::of(&models.embedder.entry) {
-        None => Err("the embedding model has no impostor_cosine in models.toml".into()),
-        Some(impostors) => impostors
-            .threshold(settings.target_fpir, faces)
+    let decision = Decision::of(&models.embedder.entry, patient.config.recognition.fusion);
+    let decides = |people, faces| match &decision {
+        Err(e) => Err(e.to_string()),
+        Ok(decision) => decision
+            .threshold(settings.target_fpir, Enrolled { people, faces })
             .map_err(|e| e.to_string()),
     };
+    let a_ninth_more = |count: usize| count + count / 9 + 1;
     const MORE: &str = "a larger door.target_fpir, with open eyes, or fewer faces: docs/guide/door.md, \"The threshold\"";
     let said = format!("collection \"{name}\": {people} people, {faces} faces");
-    match (decides(faces), decides(faces + faces / 9 + 1)) {
+    match (
+        decides(people, faces),
+        decides(a_ninth_more(people), a_ninth_more(faces)),
+    ) {
         _ if faces == 0 => report.warning(
             format!("{said}: nobody is let in"),
             format!("recocomp enroll DIR --collection {name}"),

@@ -8,13 +8,18 @@ use super::pass::{Probe, pass};
 use super::row::quantize;
 use super::segment::{Damaged, Part};
 use super::select::Candidate;
-use crate::gallery::search::dot;
+use crate::gallery::fusion::Fusion;
 use crate::gallery::template::{Row, RowBits};
 
 /// People compared again with their originals, at least, and for each one asked for. Rounding to int8 moves a cosine by some
 /// thousandths; somebody would have to fall behind this many others for an answer to change.
 const COMPARED_AGAIN: usize = 256;
 const COMPARED_AGAIN_PER_ANSWER: usize = 2;
+
+/// The same with [`Fusion::Mean`]. The pass keeps people by their most similar feature, and of those whose mean is no match the order
+/// is another one: `recocomp bench search --fusion mean` measures what is missed.
+const FUSED_AGAIN: usize = 1024;
+const FUSED_AGAIN_PER_ANSWER: usize = 32;
 
 /// Whom to look for.
 #[derive(Clone, Copy)]
@@ -23,6 +28,21 @@ pub struct Query<'a> {
     pub template: &'a Row,
     /// How many people to answer with, at most.
     pub top_k: usize,
+    pub fusion: Fusion,
+}
+
+impl Query<'_> {
+    /// How many people are compared again, of so many.
+    fn compared_again(&self, people: usize) -> usize {
+        let (least, per_answer) = match self.fusion {
+            Fusion::Off => (COMPARED_AGAIN, COMPARED_AGAIN_PER_ANSWER),
+            Fusion::Mean => (FUSED_AGAIN, FUSED_AGAIN_PER_ANSWER),
+        };
+        match self.top_k {
+            0 => 0,
+            k => k.saturating_mul(per_answer).max(least).min(people),
+        }
+    }
 }
 
 /// A person of an answer.
@@ -32,7 +52,7 @@ pub struct Found {
     pub part: usize,
     /// Number of the person in the part's segment.
     pub person: u32,
-    /// Cosine between the probe and the person's most similar feature, -1 to 1. The same bits on every processor.
+    /// Cosine between the probe and what the query's fusion makes of the person, -1 to 1. The same bits on every processor.
     pub cosine: f32,
 }
 
@@ -73,13 +93,7 @@ pub(super) fn search_with(
         .iter()
         .map(|probe| Probe {
             row: quantize(probe.template).0,
-            limit: match probe.top_k {
-                0 => 0,
-                k => k
-                    .saturating_mul(COMPARED_AGAIN_PER_ANSWER)
-                    .max(COMPARED_AGAIN)
-                    .min(people),
-            },
+            limit: probe.compared_again(people),
         })
         .collect();
     let selections = pass(kernel, parts, &quantized, threads)?;
@@ -97,8 +111,8 @@ fn rank(
     let mut ranked = Vec::with_capacity(candidates.len());
     for Candidate { part, person, .. } in candidates {
         let part = part as usize;
-        let cosine = compare(&parts[part], person, probe.template)
-            .map_err(|Damaged| DamagedPart { part })?;
+        let cosine =
+            compare(&parts[part], person, probe).map_err(|Damaged| DamagedPart { part })?;
         ranked.push(Found {
             part,
             person,
@@ -118,8 +132,8 @@ fn rank(
     Ok(ranked)
 }
 
-/// Cosine of the person's most similar feature.
-fn compare(part: &Part, person: u32, probe: &Row) -> Result<f32, Damaged> {
+/// Cosine of the person, from the originals of all features.
+fn compare(part: &Part, person: u32, probe: &Query) -> Result<f32, Damaged> {
     let person = person as usize;
     let first_rows = part.segment.first_rows();
     let (Some(&start), Some(&end)) = (first_rows.get(person), first_rows.get(person + 1)) else {
@@ -128,9 +142,8 @@ fn compare(part: &Part, person: u32, probe: &Row) -> Result<f32, Damaged> {
     let rows = start as usize..end as usize;
     let originals = part.segment.originals().get(rows.clone()).ok_or(Damaged)?;
     part.segment.verify_originals(rows)?;
-    let cosines = originals.iter().map(|bits| dot(&row_of(bits), probe));
-    // No row of ours gives NaN, a made-up one may: it is like nobody.
-    Ok(cosines.fold(-1.0, f32::max))
+    let rows = originals.iter().map(row_of);
+    Ok(probe.fusion.cosine_of_rows(rows, probe.template))
 }
 
 fn row_of(bits: &RowBits) -> Row {

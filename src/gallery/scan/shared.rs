@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::row::ROW_BYTES;
 use super::search::{DamagedPart, Found, Query, search};
 use super::segment::Part;
+use crate::gallery::fusion::Fusion;
 use crate::gallery::template::Row;
 
 /// Searches that one pass serves at most. With more of them the comparing takes longer than the reading that they share.
@@ -29,6 +30,7 @@ pub struct Answer {
 /// their arrival is done, so that each sees all changes that were made before it.
 pub struct SharedPass {
     threads: usize,
+    fusion: Fusion,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -55,10 +57,11 @@ enum Outcome {
 }
 
 impl SharedPass {
-    /// `threads`: how many a pass may use at most.
-    pub fn new(threads: usize) -> SharedPass {
+    /// `threads`: how many a pass may use at most. `fusion`: of all searches.
+    pub fn new(threads: usize, fusion: Fusion) -> SharedPass {
         SharedPass {
             threads,
+            fusion,
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -83,7 +86,7 @@ impl SharedPass {
     }
 
     fn alone(&self, parts: Vec<Part>, template: &Row, top_k: usize) -> Answer {
-        let found = search(&parts, &[Query { template, top_k }], self.threads);
+        let found = search(&parts, &[self.query(template, top_k)], self.threads);
         Answer {
             parts: parts.into(),
             found: found.map(|mut found| found.pop().unwrap_or_default()),
@@ -131,10 +134,7 @@ impl SharedPass {
         let parts: Arc<[Part]> = parts.into();
         let queries: Vec<Query> = batch
             .iter()
-            .map(|waiting| Query {
-                template: &waiting.template,
-                top_k: waiting.top_k,
-            })
+            .map(|waiting| self.query(&waiting.template, waiting.top_k))
             .collect();
         let found: Vec<Result<Vec<Found>, DamagedPart>> =
             match search(&parts, &queries, self.threads) {
@@ -146,6 +146,14 @@ impl SharedPass {
             found,
         };
         found.into_iter().map(answer).collect()
+    }
+
+    fn query<'a>(&self, template: &'a Row, top_k: usize) -> Query<'a> {
+        Query {
+            template,
+            top_k,
+            fusion: self.fusion,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

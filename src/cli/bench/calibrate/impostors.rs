@@ -6,8 +6,8 @@ pub struct Impostors {
     tail: Vec<(f32, u32, u32)>,
     /// All pairs.
     pub pairs: u64,
-    /// Pictures of each person.
-    pictures: Vec<u32>,
+    /// Of each person, what is the first of a pair and what is the second.
+    counts: [Vec<u32>; 2],
 }
 
 /// Such a share of the pairs is kept: the largest false match rate asked for, and room for samples in which the tail weighs more.
@@ -27,13 +27,9 @@ pub struct Threshold {
 }
 
 impl Impostors {
-    /// `people[i]` is whose picture `i` is, counted from 0; `cosine(i, j)` compares picture `i`, the first of a pair, with `j`.
+    /// `people[i]` is whose picture `i` is, counted from 0; `cosine(i, j)` compares picture `i`, the first of a pair, with `j`. Each
+    /// two pictures are one pair.
     pub fn of(people: &[u32], cosine: impl Fn(usize, usize) -> f32) -> Impostors {
-        let identities = people.iter().max().map_or(0, |&most| most as usize + 1);
-        let mut pictures = vec![0; identities];
-        people
-            .iter()
-            .for_each(|&person| pictures[person as usize] += 1);
         let mut all = Vec::new();
         for i in 0..people.len() {
             for j in i + 1..people.len() {
@@ -42,6 +38,40 @@ impl Impostors {
                 }
             }
         }
+        Impostors::from(all, people, people)
+    }
+
+    /// `enrolled[i]` is whose template `i` is, `seen[j]` whose picture `j` is; `cosine(i, j)` compares them. Each template is one
+    /// pair with each picture of somebody else.
+    pub fn between(
+        enrolled: &[u32],
+        seen: &[u32],
+        cosine: impl Fn(usize, usize) -> f32,
+    ) -> Impostors {
+        let mut all = Vec::new();
+        for (i, &person) in enrolled.iter().enumerate() {
+            for (j, &other) in seen.iter().enumerate() {
+                if person != other {
+                    all.push((cosine(i, j), person, other));
+                }
+            }
+        }
+        Impostors::from(all, enrolled, seen)
+    }
+
+    fn from(mut all: Vec<(f32, u32, u32)>, first: &[u32], second: &[u32]) -> Impostors {
+        let identities = first
+            .iter()
+            .chain(second)
+            .max()
+            .map_or(0, |&m| m as usize + 1);
+        let counted = |people: &[u32]| {
+            let mut counts = vec![0; identities];
+            people
+                .iter()
+                .for_each(|&person| counts[person as usize] += 1);
+            counts
+        };
         let pairs = all.len() as u64;
         let kept = ((pairs as f64 * KEPT_SHARE).ceil() as usize).min(all.len());
         if kept < all.len() {
@@ -52,7 +82,7 @@ impl Impostors {
         Impostors {
             tail: all,
             pairs,
-            pictures,
+            counts: [counted(first), counted(second)],
         }
     }
 
@@ -76,7 +106,7 @@ impl Impostors {
     pub fn thresholds(&self, rates: &[f64], samples: usize, seed: u64) -> Vec<Threshold> {
         let mut drawn: Vec<Vec<f32>> = vec![Vec::new(); rates.len()];
         let mut random = fastrand::Rng::with_seed(seed);
-        let people = self.pictures.len();
+        let people = self.counts[0].len();
         for _ in 0..samples {
             let mut times = vec![0_u32; people];
             for _ in 0..people {
@@ -102,11 +132,19 @@ impl Impostors {
 
     /// Thresholds when everyone is there as many `times` as given. Pairs of two copies of one person are no impostors.
     fn in_sample(&self, times: &[u32], rates: &[f64]) -> Vec<Option<f32>> {
-        let weight = |person: usize| f64::from(times[person]) * f64::from(self.pictures[person]);
-        let (sum, squares) = (0..times.len())
-            .map(weight)
-            .fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));
-        let all = (sum * sum - squares) / 2.0;
+        // All pairs of a first and a second, but for those of one person.
+        let crossing = |times: &dyn Fn(usize) -> f64| -> f64 {
+            let [first, second] = self.counts.each_ref().map(|counts| {
+                let weighted = counts.iter().enumerate();
+                weighted
+                    .map(|(person, &n)| times(person) * f64::from(n))
+                    .collect::<Vec<_>>()
+            });
+            let own: f64 = first.iter().zip(&second).map(|(a, b)| a * b).sum();
+            first.iter().sum::<f64>() * second.iter().sum::<f64>() - own
+        };
+        let drawn = crossing(&|person| f64::from(times[person]));
+        let all = self.pairs as f64 * drawn / crossing(&|_| 1.0);
         let mut found = vec![None; rates.len()];
         let mut above = 0.0;
         for &(cosine, a, b) in &self.tail {
@@ -203,6 +241,23 @@ mod tests {
         }
         // Five pairs above it would be needed.
         assert!(impostors.threshold(1e-5).is_none());
+    }
+
+    /// 300 templates of as many people against 600 pictures of theirs and of 100 others.
+    #[test]
+    fn templates_against_pictures() {
+        let enrolled: Vec<u32> = (0..300).collect();
+        let seen: Vec<u32> = (0..600).map(|i| i % 400).collect();
+        let mut random = fastrand::Rng::with_seed(8);
+        let table: Vec<f32> = (0..300 * 600).map(|_| random.f32()).collect();
+        let impostors = Impostors::between(&enrolled, &seen, |i, j| table[i * 600 + j]);
+        assert_eq!(impostors.pairs, 300 * 600 - 500);
+        for threshold in impostors.thresholds(&[1e-2, 1e-3], 200, 1) {
+            let expected = 1.0 - threshold.fmr as f32;
+            assert!((threshold.cosine - expected).abs() < 0.2 * threshold.fmr as f32);
+            let (low, high) = threshold.interval.unwrap();
+            assert!(low < expected && expected < high, "{threshold:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `recocomp bench calibrate`
 
 mod diagram;
+mod fusion;
 mod impostors;
 mod logistic;
 mod slices;
@@ -17,7 +18,7 @@ use self::slices::Groups;
 use super::pairs::{Pair, PairList, Templates};
 use super::{Common, Failure, Setup};
 use crate::cli::while_doing;
-use crate::gallery::Template;
+use crate::gallery::{Fusion, Template};
 use crate::inference::ScoreCurve;
 
 /// False match rates whose thresholds are measured.
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// Thresholds from every pair of pictures of two people (who: the file name before _NNNN, or the folder)
     #[arg(long)]
     all_impostors: bool,
+    /// Thresholds for people with several features, fused or not; the people are those with two pictures or more
+    #[arg(long, requires = "all_impostors")]
+    fused: bool,
     /// Samples of the people for the intervals of the thresholds
     #[arg(long, value_name = "N", default_value_t = 1000)]
     samples: usize,
@@ -92,6 +96,13 @@ impl<'a> Pictures<'a> {
     fn cosine(&self, i: usize, j: usize) -> f32 {
         self.first[i].cosine(self.second[j])
     }
+
+    fn count_people(&self) -> usize {
+        self.people
+            .iter()
+            .max()
+            .map_or(0, |&most| most as usize + 1)
+    }
 }
 
 /// A threshold with the share of genuine pairs above it.
@@ -125,9 +136,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let pictures = Pictures::of(&pairs, &templates);
     let impostors = all.then(|| Impostors::of(&pictures.people, |i, j| pictures.cosine(i, j)));
+    let genuine: Vec<Option<f32>> = (pairs.iter())
+        .filter(|pair| pair.same == 1)
+        .map(|pair| templates.cosine(pair))
+        .collect();
     let points = (impostors.as_ref())
-        .map(|impostors| points(impostors, &pairs, &templates, arguments.samples))
+        .map(|impostors| points(impostors, &genuine, arguments.samples))
         .unwrap_or_default();
+    let fused = match arguments.fused {
+        true => fusion::measure(&pictures, &shipped, arguments.samples),
+        false => Vec::new(),
+    };
     let slices = match (&arguments.slices, &impostors) {
         (Some(path), Some(impostors)) => {
             let threshold = impostors
@@ -165,8 +184,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         shipped_error: calibration_error(&shipped, &held_out),
         bins,
         impostor_pairs: impostors.as_ref().map(|all| all.pairs),
-        people: pictures.people.iter().max().map_or(0, |most| most + 1),
+        people: pictures.count_people(),
         points,
+        fused,
         slices,
         most_similar: most_similar(&pictures, arguments.most_similar),
     };
@@ -177,16 +197,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn points(
-    impostors: &Impostors,
-    pairs: &[Pair],
-    templates: &Templates,
-    samples: usize,
-) -> Vec<Point> {
-    let genuine: Vec<Option<f32>> = (pairs.iter())
-        .filter(|pair| pair.same == 1)
-        .map(|pair| templates.cosine(pair))
-        .collect();
+/// `genuine`: `None` where no face was found.
+fn points(impostors: &Impostors, genuine: &[Option<f32>], samples: usize) -> Vec<Point> {
     let mut thresholds = impostors.thresholds(&RATES, samples, 1);
     // The bulk bends the line: it goes on from the tail alone.
     let tail: Vec<Threshold> = (thresholds.iter().copied())
@@ -240,8 +252,9 @@ struct Report<'a> {
     shipped_error: f64,
     bins: Vec<Option<Bin>>,
     impostor_pairs: Option<u64>,
-    people: u32,
+    people: usize,
     points: Vec<Point>,
+    fused: Vec<fusion::Measured>,
     slices: Vec<(String, slices::Slice)>,
     most_similar: Vec<(f32, String, String)>,
 }
@@ -285,6 +298,7 @@ impl Report<'_> {
             "people": self.people,
             "impostor_pairs": self.impostor_pairs,
             "thresholds": self.points.iter().map(point).collect::<Vec<_>>(),
+            "several_features": self.fused.iter().map(|m| m.json(point)).collect::<Vec<_>>(),
             "slices": self.slices.iter().map(slice).collect::<Vec<_>>(),
             "most_similar": self.most_similar,
         })
@@ -321,22 +335,18 @@ impl Report<'_> {
         }
         if let Some(pairs) = self.impostor_pairs {
             println!("impostor pairs      {pairs}, of {} people", self.people);
-            println!("FMR     cosine  95 % interval      score    TAR       impostors above");
-            for point in &self.points {
-                let t = &point.threshold;
-                let interval = match t.interval {
-                    Some((low, high)) => format!("{low:.4} to {high:.4}"),
-                    None => "extrapolated    ".to_owned(),
-                };
-                println!(
-                    "{:<6.0e}  {:.4}  {interval}   {:.4}   {:>6.2} %  {:>6}",
-                    t.fmr,
-                    t.cosine,
-                    self.curve.score(t.cosine),
-                    point.tar * 100.0,
-                    point.impostors_above
-                );
-            }
+            self.print_points(&self.points);
+        }
+        for measured in &self.fused {
+            println!(
+                "{}: {} people against {} pictures of others, {} of themselves; score and truth {:.4} apart",
+                measured.name,
+                measured.people[0],
+                measured.impostors,
+                measured.genuine,
+                measured.error
+            );
+            self.print_points(&measured.points);
         }
         if !self.slices.is_empty() {
             println!("group            pictures  genuine  FNMR      impostors  FMR");
@@ -359,19 +369,39 @@ impl Report<'_> {
             "slope = {:.4}\noffset = {:.4}",
             self.curve.slope, self.curve.offset
         );
-        let row = |extrapolated: bool| -> String {
-            let rows = self
-                .points
-                .iter()
-                .filter(|p| p.threshold.extrapolated == extrapolated);
-            let rows: Vec<String> = rows
-                .map(|p| format!("[{:e}, {:.4}]", p.threshold.fmr, p.threshold.cosine))
-                .collect();
-            rows.join(", ")
-        };
-        if !self.points.is_empty() {
-            println!("impostor_cosine = [{}]", row(false));
-            println!("impostor_cosine_extrapolated = [{}]", row(true));
+        let fused = self.fused.iter().find(|m| m.fusion == Fusion::Mean);
+        for (key, points) in [
+            ("impostor_cosine", Some(&self.points)),
+            ("impostor_cosine_fused", fused.map(|m| &m.points)),
+        ] {
+            for (suffix, extrapolated) in [("", false), ("_extrapolated", true)] {
+                let rows = points.into_iter().flatten();
+                let rows: Vec<String> = (rows.filter(|p| p.threshold.extrapolated == extrapolated))
+                    .map(|p| format!("[{:e}, {:.4}]", p.threshold.fmr, p.threshold.cosine))
+                    .collect();
+                if !rows.is_empty() {
+                    println!("{key}{suffix} = [{}]", rows.join(", "));
+                }
+            }
+        }
+    }
+
+    fn print_points(&self, points: &[Point]) {
+        println!("FMR     cosine  95 % interval      score    TAR       impostors above");
+        for point in points {
+            let t = &point.threshold;
+            let interval = match t.interval {
+                Some((low, high)) => format!("{low:.4} to {high:.4}"),
+                None => "extrapolated    ".to_owned(),
+            };
+            println!(
+                "{:<6.0e}  {:.4}  {interval}   {:.4}   {:>6.2} %  {:>6}",
+                t.fmr,
+                t.cosine,
+                self.curve.score(t.cosine),
+                point.tar * 100.0,
+                point.impostors_above
+            );
         }
     }
 }

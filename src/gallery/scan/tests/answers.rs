@@ -7,6 +7,7 @@ fn find(parts: &[Part], probe: &Row, top_k: usize, threads: usize) -> Named {
     let query = Query {
         template: probe,
         top_k,
+        fusion: Fusion::Off,
     };
     let found = search(parts, &[query], threads).unwrap();
     assert_eq!(found.len(), 1);
@@ -84,6 +85,7 @@ fn neither_kernel_nor_threads_nor_company_change_an_answer() {
         .map(|(i, template)| Query {
             template,
             top_k: [0, 1, 10, 300][i % 4],
+            fusion: Fusion::Off,
         })
         .collect();
     let together = search(&parts, &queries, 1).unwrap();
@@ -141,6 +143,7 @@ fn nobody_and_no_question_are_fine() {
     let query = Query {
         template: &row,
         top_k: 5,
+        fusion: Fusion::Off,
     };
     let empty = [Memory::new(&[]).part(&[])];
     assert_eq!(search(&empty, &[query, query], 4), Ok(vec![vec![], vec![]]));
@@ -155,6 +158,7 @@ fn everything_read_is_verified_and_damage_is_reported() {
     let query = Query {
         template: &people[1500].1[0],
         top_k: 10,
+        fusion: Fusion::Off,
     };
     let fresh = || Memory::new(&people);
     let memory = Arc::new(fresh());
@@ -196,6 +200,7 @@ fn a_segment_of_the_wrong_shape_is_damaged() {
     let query = Query {
         template: &Random(1).row(),
         top_k: 5,
+        fusion: Fusion::Off,
     };
     let change: [fn(&mut Memory); 8] = [
         |m| m.first_rows.clear(),

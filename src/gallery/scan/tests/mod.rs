@@ -1,6 +1,7 @@
 //! The scan as a whole, on people in memory.
 
 mod answers;
+mod fusion;
 mod recall;
 mod reference;
 mod sharing;
@@ -14,6 +15,7 @@ use half::f16;
 
 use self::reference::best_people;
 use super::*;
+use crate::gallery::fusion::Fusion;
 use crate::gallery::template::{Row, RowBits, row_from_bits};
 
 /// People in memory. Notes what is verified, and can be damaged.

@@ -9,6 +9,7 @@ fn recall(parts: &[Part], probes: &[Row], slack: f32) -> (f64, f64) {
         .map(|template| Query {
             template,
             top_k: 10,
+            fusion: Fusion::Off,
         })
         .collect();
     let reference = Exact::new(parts);

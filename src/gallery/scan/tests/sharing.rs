@@ -21,7 +21,7 @@ fn many_threads_get_the_answers_that_each_would_get_alone() {
     let probes: Vec<Row> = (0..200)
         .map(|i| random.near(&people[i * 20].1[0], 0.7))
         .collect();
-    let shared = SharedPass::new(2);
+    let shared = SharedPass::new(2, Fusion::Off);
     let snapshots = AtomicUsize::new(0);
     thread::scope(|scope| {
         for probes in probes.chunks(5) {
@@ -37,6 +37,7 @@ fn many_threads_get_the_answers_that_each_would_get_alone() {
                     let query = Query {
                         template: probe,
                         top_k,
+                        fusion: Fusion::Off,
                     };
                     assert_eq!(
                         answer.found.unwrap(),
@@ -59,7 +60,7 @@ fn a_search_sees_every_change_made_before_it() {
     let random = &mut Random(22);
     let (people, parts) = big(random);
     let current = Mutex::new(parts[0].clone());
-    let shared = SharedPass::new(1);
+    let shared = SharedPass::new(1, Fusion::Off);
     thread::scope(|scope| {
         for worker in 0..8 {
             let (people, current, shared) = (&people, &current, &shared);
@@ -87,7 +88,7 @@ fn a_search_sees_every_change_made_before_it() {
 fn a_panic_of_the_leader_hits_the_leader_alone() {
     let random = &mut Random(23);
     let (people, parts) = big(random);
-    let shared = SharedPass::new(1);
+    let shared = SharedPass::new(1, Fusion::Off);
     for threads in [1, 2, 12] {
         let panicked = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -124,7 +125,7 @@ fn a_panic_of_the_leader_hits_the_leader_alone() {
 fn small_galleries_and_damage_are_answered_too() {
     let random = &mut Random(24);
     let small = random.people("s", 50, 2);
-    let shared = SharedPass::new(2);
+    let shared = SharedPass::new(2, Fusion::Off);
     let part = Memory::new(&small).part(&[]);
     let answer = shared.search(|| vec![part.clone()], &small[8].1[0], 3);
     assert_eq!(named(&answer.parts, &answer.found.unwrap())[0].0, "s8");
