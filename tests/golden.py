@@ -24,6 +24,7 @@ PEOPLE = [faces.OBAMA, faces.OBAMA_2, faces.OBAMA_3, faces.BIDEN, faces.ASTRONAU
 CLOSE_UP, CURTAINS = "close_up_of_obama2", "curtains"
 PURPOSES = ["enrolment", "probe"]
 
+MEANS = '[recognition]\nfusion = "mean"\n'
 MIN_COSINE = 0.999
 MAX_SCORE_DIFFERENCE = 0.005
 
@@ -65,8 +66,8 @@ def template(answer: dict) -> np.ndarray:
     return row / np.linalg.norm(row)
 
 
-def scores(daemon: Daemon, folder: Path) -> dict[str, dict[str, float]]:
-    """What the API answers: searches among everybody, and comparisons."""
+def scores(daemon: Daemon, of_means: Daemon, folder: Path) -> dict[str, dict[str, float]]:
+    """What the API answers: searches among everybody, comparisons, and a search by the means of features."""
     text = {name: faces.base64_of(path.read_bytes()) for name, path in pictures(folder).items()}
     assert daemon.ask("/create/collection", collection_name="golden")["err_code"] == 0
     answer = daemon.insert("golden", *((name, text[name]) for name in PEOPLE))
@@ -75,6 +76,10 @@ def scores(daemon: Daemon, folder: Path) -> dict[str, dict[str, float]]:
     pairs = itertools.pairwise([*PEOPLE, faces.OBAMA])
     result["compare"] = {f"{a} {b}": daemon.compare(text[a], text[b]) for a, b in pairs}
     assert daemon.ask("/delete/collection", collection_name="golden")["err_code"] == 0
+    assert of_means.ask("/create/collection", collection_name="golden")["err_code"] == 0
+    people = (faces.OBAMA, faces.OBAMA), (faces.OBAMA, faces.OBAMA_2), (faces.BIDEN, faces.BIDEN), (faces.BIDEN, faces.ASTRONAUT)
+    assert of_means.insert("golden", *((who, text[picture]) for who, picture in people))["success_num"] == len(people)
+    result["search obama3 by means"] = of_means.search("golden", text[faces.OBAMA_3])
     return result
 
 
@@ -83,11 +88,12 @@ def freeze() -> None:
     if platform.machine() != "x86_64" or "x86-64" not in kind:
         sys.exit("golden answers are those of x86-64: run this there, on a build for it")
     with tempfile.TemporaryDirectory() as folder:
-        daemon = Daemon(Path(folder) / "daemon").start()
+        daemons = [Daemon(Path(folder) / "daemon").start(), Daemon(Path(folder) / "means", config=MEANS).start()]
         try:
-            answers = {"models": models(), "seen": seen(Path(folder)), "scores": scores(daemon, Path(folder))}
+            answers = {"models": models(), "seen": seen(Path(folder)), "scores": scores(*daemons, Path(folder))}
         finally:
-            daemon.stop()
+            for daemon in daemons:
+                daemon.stop()
     FILE.write_text(json.dumps(answers, indent=1) + "\n", "utf-8")
     print(f"{FILE}: {len(answers['seen'])} pictures, {sum(map(len, answers['scores'].values()))} scores")
 

@@ -4,7 +4,9 @@ import threading
 
 import pytest
 
+import faces
 from contract import BATCH_FIELDS, assert_batch, assert_error
+from daemon import run
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, base64_of, blurred, head_and_shoulders, portrait, scenery
 
 REFUSE = '[enrolment]\nduplicates = "refuse"\n'
@@ -298,3 +300,59 @@ def test_the_fields_are_true_or_false(daemon, collection, field, value):
     assert_error(answer, 1011)
     assert field in answer["detail"]
     assert daemon.features(collection) == 0
+
+
+# recocomp enroll
+
+
+@pytest.fixture
+def mixed_up(tmp_path):
+    """Ada is Obama, and so is Eve, whose second picture is of Biden."""
+    folder = tmp_path / "album"
+    for name, picture in (("ada/1", OBAMA), ("eve/1", OBAMA_2), ("eve/2", BIDEN), ("zoe/1", ASTRONAUT)):
+        path = folder / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(faces.file_bytes(picture))
+    return folder
+
+
+@pytest.mark.parametrize("through", ["data", "daemon"])
+def test_enrolling_a_folder_tells_of_doubts(mixed_up, start_daemon, tmp_path, through):
+    """Everything is stored; who did the mixing up is told which files to look at."""
+    daemon = start_daemon() if through == "daemon" else None
+    where = ["--server", f"127.0.0.1:{daemon.port}"] if daemon else ["--data", tmp_path / "data"]
+    ended = run("enroll", mixed_up, "--collection", "staff", *where)
+    assert ended.returncode == 0, ended.stderr
+    doubtful = [line for line in ended.stdout.splitlines() if line.startswith("doubtful: ")]
+    assert len(doubtful) == 2, ended.stdout
+    assert "eve/1.jpg" in doubtful[0] and 'enrolled as "ada", too (score 0.99' in doubtful[0]
+    assert "eve/2.jpg" in doubtful[1] and 'unlike the other faces of "eve" (score 0.0' in doubtful[1]
+    assert "enrolled 4 pictures of 3 people, refused 0, doubtful 2" in ended.stdout
+    daemon = daemon or start_daemon(data=tmp_path / "data")
+    assert daemon.features("staff") == 4
+
+
+def test_enrolling_a_folder_that_is_right_tells_nothing(mixed_up, tmp_path):
+    (mixed_up / "eve/1.jpg").unlink()
+    ended = run("enroll", mixed_up, "--collection", "staff", "--data", tmp_path / "data")
+    assert ended.stdout.splitlines()[-1] == "enrolled 3 pictures of 3 people, refused 0"
+
+
+def test_enrolling_refuses_duplicates_where_that_is_configured(mixed_up, tmp_path):
+    config = tmp_path / "recocomp.toml"
+    config.write_text(REFUSE)
+    ended = run("enroll", mixed_up, "--collection", "staff", "--data", tmp_path / "data", "--config", config)
+    assert ended.returncode == 2
+    assert 'eve/1.jpg: this face is enrolled already, as "ada"' in ended.stdout and "doubtful" not in ended.stdout
+
+
+def test_a_model_that_tells_no_duplicates_enrols_all_the_same(mixed_up, tmp_path):
+    """Its table has no impostor_cosine; faces unlike their person's others are told."""
+    shipped = (faces.FOLDER.parents[1] / "models" / "models.toml").read_text()
+    table = tmp_path / "models.toml"
+    table.write_text("\n".join(line for line in shipped.splitlines() if not line.startswith("impostor_cosine")))
+    config = tmp_path / "recocomp.toml"
+    config.write_text(f'[models]\ntable = "{table}"\n')
+    ended = run("enroll", mixed_up, "--collection", "staff", "--data", tmp_path / "data", "--config", config)
+    assert ended.returncode == 0, ended.stderr
+    assert "enrolled 4 pictures of 3 people, refused 0, doubtful 1" in ended.stdout

@@ -9,6 +9,7 @@ import faces
 from daemon import run
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, encoded, portrait
 from test_door import ask_to_open, start_door, wait_for_event  # noqa: F401 (a fixture)
+from test_system import metrics
 
 MEAN = '[recognition]\nfusion = "mean"\n'
 OFF = '[recognition]\nfusion = "off"\n'
@@ -133,15 +134,31 @@ def test_a_door_beyond_the_table_counts_people_too(start_door):  # noqa: F811
     assert door["reason"] == "undecidable" and "2 people" in door["detail"], door
 
 
+def table_without_means(folder) -> str:
+    shipped = (faces.FOLDER.parents[1] / "models" / "models.toml").read_text()
+    table = folder / "models.toml"
+    table.write_text("\n".join(line for line in shipped.splitlines() if not line.startswith("impostor_cosine_fused")))
+    return f'[models]\ntable = "{table}"\n'
+
+
 def test_a_model_table_without_means_opens_no_door(start_door, tmp_path):  # noqa: F811
     """Nobody knows how often strangers are like its means: searches go on, the door stays shut and says why."""
-    shipped = (faces.FOLDER.parents[1] / "models" / "models.toml").read_text()
-    table = tmp_path / "models.toml"
-    table.write_text("\n".join(line for line in shipped.splitlines() if not line.startswith("impostor_cosine_fused")))
-    daemon, _ = start_door(MEAN, f'[models]\ntable = "{table}"\n')
+    daemon, _ = start_door(MEAN, table_without_means(tmp_path))
     answer = ask_to_open(daemon, portrait(OBAMA))
     assert answer["status"][0]["result"] == "obama"
     assert answer["door"]["reason"] == "undecidable" and "impostor_cosine_fused" in answer["door"]["detail"]
+    assert "recognition.fusion" in answer["door"]["detail"], "what would do"
+
+
+def test_that_is_said_at_the_start_and_by_doctor(start_door, tmp_path):  # noqa: F811
+    """With nobody enrolled yet: nobody will ever be let in."""
+    config = table_without_means(tmp_path)
+    daemon, _ = start_door(MEAN, config, enrolled=False)
+    assert "impostor_cosine_fused" in daemon.log()
+    assert metrics(daemon)["recocomp_door_decides"] == 0
+    assert daemon.ask("/create/collection", collection_name="staff")["err_code"] == 0
+    said = run("doctor", "--config", daemon.folder / "recocomp.toml", "--data", daemon.data).stdout
+    assert "nobody is let in: the embedding model has no impostor_cosine_fused" in said
 
 
 @pytest.fixture(scope="module")
@@ -167,17 +184,23 @@ def calibrated(album, *arguments):
 
 
 def test_bench_calibrate_measures_several_features(album):
-    """Each person's mean against the pictures of four others, and each picture against the mean of the person's others."""
+    """Five features of each person against the pictures of four others, and each picture against the person's other ones."""
     ended = calibrated(album, "--fused", "--like", "search", "--json")
     assert ended.returncode == 0, ended.stderr
     ways = json.loads(ended.stdout)["several_features"]
-    assert [way["compared_with"] for way in ways] == ["the first feature", "the most similar feature", "the mean of the features"]
+    names = ["one feature", "the most similar feature", "the mean of two features", "the mean of the features"]
+    assert [way["compared_with"] for way in ways] == names
     for way in ways:
-        assert way["enrolled_people"] == way["people"] == 5
-        assert (way["impostor_comparisons"], way["genuine_comparisons"]) == (5 * 40, 50)
-        assert 0 <= way["calibration_error"] <= 1
+        assert way["people_with_all_features"] == 5
+        assert (way["impostor_comparisons_of_a_draw"], way["genuine_comparisons"]) == (5 * 40, 50)
         # 200 comparisons show no rate of 1 %: five of them would have to be above it.
         assert way["thresholds"] == []
+        assert [door["people"] for door in way["doors"]] == [1, 10, 100, 1000]
+    # The door asks for more the more people there are; five faces a person each on its own are too many for a thousand.
+    (shut, opens) = (ways[1]["doors"][3], ways[3]["doors"])
+    assert shut["cosine"] is None and shut["tar"] is None
+    assert [door["cosine"] for door in opens] == sorted(door["cosine"] for door in opens)
+    assert opens[0]["tar"] == 1, "variations of one picture are alike"
     pairs = json.loads(calibrated(album, "--json").stdout)
     assert pairs["impostor_pairs"] == 10 * 10 * 10 and pairs["several_features"] == []
     assert [point["fmr"] for point in pairs["thresholds"]] == [0.01]
@@ -186,10 +209,18 @@ def test_bench_calibrate_measures_several_features(album):
 def test_bench_calibrate_for_people(album):
     ended = calibrated(album, "--fused")
     assert ended.returncode == 0, ended.stderr
-    assert "the mean of the features: 5 people against 200 pictures of others, 50 of themselves" in ended.stdout
-    assert "slope = " in ended.stdout and "impostor_cosine = " in ended.stdout
+    assert "the mean of the features: 5 people, features drawn 20 times, 200 comparisons" in ended.stdout
+    assert "too few comparisons for a threshold" in ended.stdout and "stays shut" in ended.stdout
+    assert "impostor_cosine = [[1e-2, " in ended.stdout and "impostor_cosine_fused" not in ended.stdout
     alone = run("bench", "calibrate", "--pairs", album / "pairs.csv", "--fused")
     assert alone.returncode == 2 and "--all-impostors" in alone.stderr
+
+
+def test_bench_calibrate_says_what_a_list_lacks(album):
+    rows = (album / "pairs.csv").read_text().splitlines()
+    (album / "few.csv").write_text("\n".join([rows[0], *(row for row in rows[1:] if all(f"_{n:04}" not in row for n in range(3, 10)))]) + "\n")
+    ended = run("bench", "calibrate", "--pairs", album / "few.csv", "--all-impostors", "--fused", "--fit-rows", 4)
+    assert ended.returncode == 1 and "5 pictures each, the list has 0" in ended.stderr, ended.stderr
 
 
 def test_bench_search_by_means(tmp_path):

@@ -1,6 +1,7 @@
 //! `recocomp enroll`: a folder of pictures into a collection.
 
 mod client;
+mod doubts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,9 @@ use crate::{inference, telemetry};
 ///
 /// A folder in DIR is a person and every picture in it is of them: DIR/ada/1.jpg, DIR/ada/2.jpg. A picture directly in
 /// DIR is of the person it is named after, without a number at the end: DIR/ada.jpg, DIR/ada_0002.jpg.
+///
+/// A face that is enrolled under another name, or is unlike the other faces of its person, is told as doubtful and enrolled all the
+/// same, unless the configuration refuses it.
 ///
 /// Exit code: 0 if every picture was enrolled, 2 if some were refused, 1 if the work could not be done.
 #[derive(Args)]
@@ -92,6 +96,8 @@ type Refused = (PathBuf, String);
 struct Report {
     enrolled: BTreeMap<String, usize>,
     refused: Vec<Refused>,
+    /// Files that were enrolled and should be looked at, and why.
+    doubtful: Vec<(PathBuf, String)>,
 }
 
 impl Report {
@@ -99,8 +105,15 @@ impl Report {
         for (path, reason) in &self.refused {
             println!("refused: {}: {reason}", path.display());
         }
+        for (path, reason) in &self.doubtful {
+            println!("doubtful: {}: {reason}", path.display());
+        }
+        let doubtful = match self.doubtful.len() {
+            0 => String::new(),
+            some => format!(", doubtful {some}"),
+        };
         println!(
-            "enrolled {} pictures of {} people, refused {}",
+            "enrolled {} pictures of {} people, refused {}{doubtful}",
             self.enrolled.values().sum::<usize>(),
             self.enrolled.len(),
             self.refused.len()
@@ -128,7 +141,11 @@ async fn enrol(
             Err(reason) => Ok(Err(reason)),
         };
         match outcome {
-            Ok(Ok(())) => *report.enrolled.entry(person.clone()).or_default() += 1,
+            Ok(Ok(doubts)) => {
+                *report.enrolled.entry(person.clone()).or_default() += 1;
+                let doubts = doubts.into_iter().map(|doubt| (path.clone(), doubt));
+                report.doubtful.extend(doubts);
+            }
             Ok(Err(reason)) => report.refused.push((path.clone(), reason)),
             Err(e) => {
                 // What was done and refused so far is worth knowing all the same.
@@ -205,10 +222,27 @@ fn person_of(root: &Path, path: &Path) -> Option<String> {
     }
 }
 
-/// Where templates go: a gallery opened here, or a daemon.
-enum Destination {
+/// Where templates go.
+struct Destination {
+    place: Destined,
+    /// Not about duplicates, once it is known that they cannot be told there.
+    asked: Asked,
+}
+
+/// A gallery opened here, or a daemon.
+enum Destined {
     Here(Box<Engine>),
     Daemon(Client),
+}
+
+impl Destined {
+    fn asking_for_doubts(self) -> Destination {
+        let asked = Asked {
+            duplicates: true,
+            disagreements: true,
+        };
+        Destination { place: self, asked }
+    }
 }
 
 impl Destination {
@@ -216,14 +250,14 @@ impl Destination {
         if let Some(server) = &arguments.server {
             let address = resolve(server)?;
             let client = Client::connect(address, arguments.token()?).await?;
-            return Ok(Destination::Daemon(client));
+            return Ok(Destined::Daemon(client).asking_for_doubts());
         }
         // A daemon that runs on this data goes by its own.
         let license = license::of_files(&config.storage.data);
         let limits = license.clone().unwrap_or_else(|_| License::none());
         match Engine::start(config.engine_options(), limits) {
             Ok(engine) => license
-                .map(|_| Destination::Here(Box::new(engine)))
+                .map(|_| Destined::Here(Box::new(engine)).asking_for_doubts())
                 .map_err(Failure::from),
             Err(e) if e.is_locked() => {
                 let address = AddressFile::read(&config.storage.data)
@@ -233,7 +267,7 @@ impl Destination {
                     format!("{e}; and {refused}: name its address with --server")
                 })?;
                 eprintln!("a daemon runs on this data: enrolling through {address}");
-                Ok(Destination::Daemon(client))
+                Ok(Destined::Daemon(client).asking_for_doubts())
             }
             Err(e) => Err(e.into()),
         }
@@ -241,9 +275,9 @@ impl Destination {
 
     /// Makes the collection; `false` if there was one.
     async fn create(&mut self, collection: &str) -> Result<bool, Failure> {
-        let made = match self {
-            Destination::Here(engine) => engine.create_collection(collection.to_owned()).await,
-            Destination::Daemon(client) => {
+        let made = match &mut self.place {
+            Destined::Here(engine) => engine.create_collection(collection.to_owned()).await,
+            Destined::Daemon(client) => {
                 let body = json!({"collection_name": collection});
                 client.call("/create/collection", &body).await?.map(drop)
             }
@@ -255,43 +289,25 @@ impl Destination {
         }
     }
 
-    /// Enrols one picture; the inner error is the reason for which it was refused.
+    /// Enrols one picture and says what is doubtful about it; the inner error is the reason for which it was refused.
     async fn insert(
         &mut self,
         collection: &str,
         person: &str,
         picture: String,
-    ) -> Result<Result<(), String>, Failure> {
-        let outcome = match self {
-            Destination::Here(engine) => {
-                let item = Item {
-                    target: person.to_owned(),
-                    picture: EncodedPicture {
-                        text: Bytes::from(picture),
-                        far: false,
-                    },
-                };
-                let asked = Asked::default();
-                let inserted = engine
-                    .insert(collection.to_owned(), vec![item], asked)
-                    .await;
-                inserted.and_then(|report| {
-                    match (report.failure(), report.rejected.into_iter().next()) {
-                        (None, _) => Ok(()),
-                        (Some(_), Some((.., rejection))) => Err(rejection.into()),
-                        (Some(code), None) => Err(Error::new(code)),
-                    }
-                })
-            }
-            Destination::Daemon(client) => {
-                let body = json!({
-                    "collection_name": collection, "face_image": [picture], "target_id": [person]
-                });
-                client.call("/face/insert", &body).await?.map(drop)
-            }
-        };
+    ) -> Result<Result<Vec<String>, String>, Failure> {
+        let picture = Bytes::from(picture);
+        let mut outcome = self.try_to_insert(collection, person, &picture).await?;
+        if let Err(e) = &outcome
+            && e.code == Code::InvalidParameter
+            && self.asked.duplicates
+        {
+            // An embedding model without a table of impostors tells no duplicates.
+            self.asked.duplicates = false;
+            outcome = self.try_to_insert(collection, person, &picture).await?;
+        }
         match outcome {
-            Ok(()) => Ok(Ok(())),
+            Ok(doubts) => Ok(Ok(doubts)),
             Err(e) => match e.code {
                 Code::NoFace
                 | Code::InvalidImage
@@ -303,6 +319,47 @@ impl Destination {
                 _ => Err(e.into()),
             },
         }
+    }
+
+    async fn try_to_insert(
+        &mut self,
+        collection: &str,
+        person: &str,
+        picture: &Bytes,
+    ) -> Result<Result<Vec<String>, Error>, Failure> {
+        let asked = self.asked;
+        Ok(match &mut self.place {
+            Destined::Here(engine) => {
+                let item = Item {
+                    target: person.to_owned(),
+                    picture: EncodedPicture {
+                        text: picture.clone(),
+                        far: false,
+                    },
+                };
+                let inserted = engine
+                    .insert(collection.to_owned(), vec![item], asked)
+                    .await;
+                inserted.and_then(|report| {
+                    match (report.failure(), report.rejected.into_iter().next()) {
+                        (None, _) => Ok(doubts::of_engine(&report.doubts)),
+                        (Some(_), Some((.., rejection))) => Err(rejection.into()),
+                        (Some(code), None) => Err(Error::new(code)),
+                    }
+                })
+            }
+            Destined::Daemon(client) => {
+                let body = json!({
+                    "collection_name": collection,
+                    "face_image": [String::from_utf8_lossy(picture)],
+                    "target_id": [person],
+                    "duplicates": asked.duplicates,
+                    "disagreements": asked.disagreements,
+                });
+                let answer = client.call("/face/insert", &body).await?;
+                answer.map(|answer| doubts::of_answer(&answer))
+            }
+        })
     }
 }
 

@@ -117,6 +117,7 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
         version = crate::VERSION,
         data = %config.storage.data.display(),
         workers = config.workers(),
+        fusion = ?config.recognition.fusion,
         license = %engine.license().state(),
         door = door.0.as_ref().map(|door| door.board().to_string()),
         "ready: {}", engine.license().detail()

@@ -24,8 +24,18 @@ pub struct Decision {
 
 /// What models.toml lacks for a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the embedding model has no {0} in models.toml")]
-pub struct Unmeasured(&'static str);
+pub enum Unmeasured {
+    #[error(
+        "the embedding model has no impostor_cosine that can be used in models.toml: `recocomp bench calibrate --all-impostors --like search` \
+         measures it"
+    )]
+    Faces,
+    #[error(
+        "the embedding model has no impostor_cosine_fused that can be used in models.toml: `recocomp bench calibrate --all-impostors --fused \
+         --like search` measures it; or set `recognition.fusion` to \"off\""
+    )]
+    Means,
+}
 
 impl Decision {
     /// Of searches with this fusion.
@@ -35,12 +45,10 @@ impl Decision {
     pub fn of(model: &ModelEntry, fusion: Fusion) -> Result<Decision, Unmeasured> {
         let fused = match fusion {
             Fusion::Off => None,
-            Fusion::Mean => {
-                Some(Impostors::of_means(model).ok_or(Unmeasured("impostor_cosine_fused"))?)
-            }
+            Fusion::Mean => Some(Impostors::of_means(model).ok_or(Unmeasured::Means)?),
         };
         Ok(Decision {
-            single: Impostors::of(model).ok_or(Unmeasured("impostor_cosine"))?,
+            single: Impostors::of(model).ok_or(Unmeasured::Faces)?,
             fused,
         })
     }
@@ -58,7 +66,7 @@ impl Decision {
         let of_people = |table: &Impostors| {
             (table.threshold(target, enrolled.people)).map_err(Undecidable::of_people)
         };
-        let (single, fused) = (of_people(&self.single)?, of_people(fused)?);
+        let (fused, single) = (of_people(fused)?, of_people(&self.single)?);
         Ok(match single.cosine > fused.cosine {
             true => single,
             false => fused,
@@ -157,17 +165,17 @@ impl Impostors {
         }
     }
 
-    /// The cosine that the best match of a search needs, so that a stranger is taken for one of `faces` enrolled ones with a
-    /// probability of at most `target` (0 to 1). Faces, not people: every one of a person's is a chance of its own.
+    /// The cosine that the best match of a search needs, so that a stranger is taken for one of those enrolled, who are so many `chances`,
+    /// with a probability of at most `target` (0 to 1). Each face is one, not each person, unless a person's are searched as one.
     ///
     /// # Errors
     /// [`Undecidable`], if the rate lies beyond the table. Stay shut.
-    pub fn threshold(&self, target: f64, faces: usize) -> Result<Threshold, Undecidable> {
-        if faces == 0 {
+    pub fn threshold(&self, target: f64, chances: usize) -> Result<Threshold, Undecidable> {
+        if chances == 0 {
             return Err(Undecidable::Nobody);
         }
-        let count = faces as f64;
-        // 1 - (1 - target)^(1 / faces), exact for small numbers.
+        let count = chances as f64;
+        // 1 - (1 - target)^(1 / chances), exact for small numbers.
         let rate = -((-target).ln_1p() / count).exp_m1();
         let x = rate.log10();
         let (&(first, first_cosine), &(last, _)) = (self.points.first())
@@ -178,7 +186,7 @@ impl Impostors {
             let limit = 10_f64.powf(last);
             let most = (-target).ln_1p() / (-limit).ln_1p();
             return Err(Undecidable::BeyondMeasurement {
-                count: faces,
+                count: chances,
                 of: "faces",
                 target,
                 rate,
@@ -285,7 +293,7 @@ mod tests {
         entry.impostor_cosine_fused.clear();
         assert!(Decision::of(&entry, Fusion::Off).is_ok());
         let said = Decision::of(&entry, Fusion::Mean).unwrap_err().to_string();
-        assert!(said.contains("no impostor_cosine_fused"), "{said}");
+        assert!(said.contains("no impostor_cosine_fused") && said.contains("recognition.fusion"));
         entry.impostor_cosine.clear();
         assert!(Decision::of(&entry, Fusion::Off).is_err());
     }

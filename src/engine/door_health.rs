@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Access, Engine};
+use super::{Access, Engine, Reason};
 
 /// What works at the door at one moment, and what does not.
 #[derive(Clone, Debug)]
@@ -49,10 +49,9 @@ impl Engine {
     fn undecidable(&self, access: &Access) -> Option<String> {
         let enrolled = self.enrolled(access.collection());
         // Nobody enrolled is no trouble: who is enrolled first is let in.
-        let why = match enrolled.faces {
-            0 => None,
-            _ => (self.threshold(access, enrolled).err()).map(|(_, why)| why),
-        };
+        let why = (self.threshold(access, enrolled).err())
+            .filter(|(reason, _)| *reason == Reason::Undecidable)
+            .map(|(_, why)| why);
         let before = (access.undecidable).swap(why.is_some(), Ordering::Relaxed);
         match &why {
             Some(why) if !before => tracing::error!("door: nobody is let in from now on: {why}"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::doubts::{Asked, Doubts, Intent, Recognised};
 use super::{Code, EncodedPicture, Engine, Error, check_collection_name, check_target_id};
-use crate::gallery::Template;
+use crate::gallery::{InsertReport, Template};
 use crate::inference::Place;
 use crate::recognition::{Checks, Gate, Purpose, Recognizer};
 
@@ -120,32 +120,9 @@ impl Engine {
         let items = items.into_iter().enumerate().collect();
         // Kept until all is stored: so the search for duplicates is bounded as recognition is.
         let place = Arc::new(self.enter()?);
-        let (mut report, mut batch) = self.recognize_batch(&place, items).await;
-        let turn = self.turn(&collection).await;
-        let rejected = &mut report.rejected;
-        report.doubts = self
-            .doubt(
-                &place,
-                &collection,
-                &mut batch,
-                rejected,
-                Intent::Add,
-                asked,
-            )
+        let (mut report, batch) = self.recognize_batch(&place, items).await;
+        self.store(&place, collection, batch, &mut report, Intent::Add, asked)
             .await?;
-        // Only now: a picture without a face takes nobody's place.
-        let targets = batch.iter().map(|one| one.target.as_str());
-        let promise = self.promise_people(&collection, targets)?;
-        let name = collection.clone();
-        let stored = self
-            .with_gallery_at(&place, move |gallery| {
-                let _held = (promise, turn);
-                gallery.insert(&collection, to_store(batch))
-            })
-            .await?;
-        self.look_after_door(&name);
-        report.stored = stored.stored;
-        report.quota_exceeded = stored.quota_exceeded;
         Ok(report)
     }
 
@@ -177,32 +154,59 @@ impl Engine {
             rejected.any(|(_, of, why)| of == target && matches!(why, Rejection::Fault(_)))
         };
         batch.retain(|one| !faulty(&one.target));
+        report.unknown_targets = unknown;
+        self.store(
+            &place,
+            collection,
+            batch,
+            &mut report,
+            Intent::Replace,
+            asked,
+        )
+        .await?;
+        Ok(report)
+    }
+
+    /// Looks for what is doubtful about a batch and stores the rest of it.
+    async fn store(
+        &self,
+        place: &Arc<Place<Recognizer>>,
+        collection: String,
+        mut batch: Vec<Recognised>,
+        report: &mut EnrolmentReport,
+        intent: Intent,
+        asked: Asked,
+    ) -> Result<(), Error> {
         let turn = self.turn(&collection).await;
         let rejected = &mut report.rejected;
         report.doubts = self
-            .doubt(
-                &place,
-                &collection,
-                &mut batch,
-                rejected,
-                Intent::Replace,
-                asked,
-            )
+            .doubt(place, &collection, &mut batch, rejected, intent, asked)
             .await?;
+        // Only now: a picture without a face takes nobody's place.
+        let promise = match intent {
+            Intent::Add => {
+                let targets = batch.iter().map(|one| one.target.as_str());
+                Some(self.promise_people(&collection, targets)?)
+            }
+            Intent::Replace => None,
+        };
         let name = collection.clone();
         let stored = self
-            .with_gallery_at(&place, move |gallery| {
-                let _held = turn;
-                gallery.update(&collection, to_store(batch))
+            .with_gallery_at(place, move |gallery| {
+                let _held = (promise, turn);
+                let items = to_store(batch);
+                match intent {
+                    Intent::Add => gallery.insert(&collection, items).map(InsertReport::into),
+                    Intent::Replace => gallery.update(&collection, items),
+                }
             })
             .await?;
         self.look_after_door(&name);
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
-        report.unknown_targets = unknown;
         // Targets that were deleted while their pictures were recognised.
         report.unknown_targets.extend(stored.unknown_targets);
-        Ok(report)
+        Ok(())
     }
 
     fn check_batch(&self, collection: &str, items: &[Item]) -> Result<(), Error> {

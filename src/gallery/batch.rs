@@ -74,6 +74,16 @@ pub struct UpdateReport {
     pub unknown_targets: Vec<String>,
 }
 
+impl From<InsertReport> for UpdateReport {
+    fn from(report: InsertReport) -> UpdateReport {
+        UpdateReport {
+            stored: report.stored,
+            quota_exceeded: report.quota_exceeded,
+            unknown_targets: Vec::new(),
+        }
+    }
+}
+
 pub(super) fn plan_insert(
     people: &Ahead,
     items: Vec<(String, Template)>,

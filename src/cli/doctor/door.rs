@@ -13,6 +13,7 @@ use crate::door::board::{Board, Driver};
 use crate::door::events;
 use crate::door::settings::Settings;
 use crate::engine::{Decision, Enrolled, clock_is_right, door_token};
+use crate::gallery::Fusion;
 use crate::inference::ModelSet;
 use crate::license::clock_of_device;
 
@@ -136,15 +137,28 @@ fn collection(patient: &Patient, report: &mut Report, settings: &Settings) {
     let Ok(models) = ModelSet::load(&patient.config.model_paths()) else {
         return;
     };
-    let decision = Decision::of(&models.embedder.entry, patient.config.recognition.fusion);
-    let decides = |people, faces| match &decision {
-        Err(e) => Err(e.to_string()),
-        Ok(decision) => decision
-            .threshold(settings.target_fpir, Enrolled { people, faces })
-            .map_err(|e| e.to_string()),
+    let fusion = patient.config.recognition.fusion;
+    let decision = match Decision::of(&models.embedder.entry, fusion) {
+        Ok(decision) => decision,
+        Err(why) => {
+            return report.problem(
+                format!("nobody is let in: {why}"),
+                "models.table: docs/ref/config.md",
+            );
+        }
+    };
+    let decides = |people, faces| {
+        (decision.threshold(settings.target_fpir, Enrolled { people, faces }))
+            .map_err(|e| e.to_string())
     };
     let a_ninth_more = |count: usize| count + count / 9 + 1;
-    const MORE: &str = "a larger door.target_fpir, with open eyes, or fewer faces: docs/guide/door.md, \"The threshold\"";
+    let more = format!(
+        "a larger door.target_fpir, with open eyes, or fewer {}: docs/guide/door.md, \"The threshold\"",
+        match fusion {
+            Fusion::Off => "faces",
+            Fusion::Mean => "people",
+        }
+    );
     let said = format!("collection \"{name}\": {people} people, {faces} faces");
     match (
         decides(people, faces),
@@ -154,9 +168,9 @@ fn collection(patient: &Patient, report: &mut Report, settings: &Settings) {
             format!("{said}: nobody is let in"),
             format!("recocomp enroll DIR --collection {name}"),
         ),
-        (Err(why), _) => report.problem(format!("{said}: nobody is let in: {why}"), MORE),
+        (Err(why), _) => report.problem(format!("{said}: nobody is let in: {why}"), more),
         (Ok(_), Err(why)) => {
-            report.warning(format!("{said}, nearly as many as may be: {why}"), MORE)
+            report.warning(format!("{said}, nearly as many as may be: {why}"), more)
         }
         (Ok(threshold), Ok(_)) => {
             report.ok(format!("{said}, cosine from {:.3}", threshold.cosine));

@@ -84,6 +84,7 @@ impl Client {
             }
             let known = [
                 Code::CollectionExists,
+                Code::InvalidParameter,
                 Code::NoFace,
                 Code::LowQuality,
                 Code::AlreadyEnrolled,

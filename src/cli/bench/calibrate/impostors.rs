@@ -8,6 +8,8 @@ pub struct Impostors {
     pub pairs: u64,
     /// Of each person, what is the first of a pair and what is the second.
     counts: [Vec<u32>; 2],
+    /// Pairs that count as one where it is asked how many there are.
+    draws: usize,
 }
 
 /// Such a share of the pairs is kept: the largest false match rate asked for, and room for samples in which the tail weighs more.
@@ -41,22 +43,18 @@ impl Impostors {
         Impostors::from(all, people, people)
     }
 
-    /// `enrolled[i]` is whose template `i` is, `seen[j]` whose picture `j` is; `cosine(i, j)` compares them. Each template is one
-    /// pair with each picture of somebody else.
-    pub fn between(
+    /// Of pairs, each the cosine and whose template and whose picture it is of; `enrolled` and `seen` say whose all templates and all
+    /// pictures are. Of each person there are `draws` templates, which are no pairs of their own: they make a rate smoother, not surer.
+    pub fn repeated(
+        all: Vec<(f32, u32, u32)>,
         enrolled: &[u32],
         seen: &[u32],
-        cosine: impl Fn(usize, usize) -> f32,
+        draws: usize,
     ) -> Impostors {
-        let mut all = Vec::new();
-        for (i, &person) in enrolled.iter().enumerate() {
-            for (j, &other) in seen.iter().enumerate() {
-                if person != other {
-                    all.push((cosine(i, j), person, other));
-                }
-            }
+        Impostors {
+            draws,
+            ..Impostors::from(all, enrolled, seen)
         }
-        Impostors::from(all, enrolled, seen)
     }
 
     fn from(mut all: Vec<(f32, u32, u32)>, first: &[u32], second: &[u32]) -> Impostors {
@@ -83,6 +81,7 @@ impl Impostors {
             tail: all,
             pairs,
             counts: [counted(first), counted(second)],
+            draws: 1,
         }
     }
 
@@ -94,7 +93,7 @@ impl Impostors {
     /// The cosine above which at most the share `fmr` of the pairs lies. `None` if fewer than five pairs do.
     pub fn threshold(&self, fmr: f64) -> Option<f32> {
         let allowed = fmr * self.pairs as f64;
-        if allowed < 5.0 {
+        if allowed < 5.0 * self.draws as f64 {
             return None;
         }
         self.tail.get(allowed as usize).map(|&(cosine, ..)| cosine)
@@ -243,15 +242,21 @@ mod tests {
         assert!(impostors.threshold(1e-5).is_none());
     }
 
-    /// 300 templates of as many people against 600 pictures of theirs and of 100 others.
+    /// Four templates of each of 100 people against 600 pictures of theirs and of 300 others.
     #[test]
     fn templates_against_pictures() {
-        let enrolled: Vec<u32> = (0..300).collect();
+        let enrolled: Vec<u32> = (0..400).map(|i| i / 4).collect();
         let seen: Vec<u32> = (0..600).map(|i| i % 400).collect();
         let mut random = fastrand::Rng::with_seed(8);
-        let table: Vec<f32> = (0..300 * 600).map(|_| random.f32()).collect();
-        let impostors = Impostors::between(&enrolled, &seen, |i, j| table[i * 600 + j]);
-        assert_eq!(impostors.pairs, 300 * 600 - 500);
+        let mut all = Vec::new();
+        for &person in &enrolled {
+            let others = seen.iter().filter(|&&other| other != person);
+            all.extend(others.map(|&other| (random.f32(), person, other)));
+        }
+        let impostors = Impostors::repeated(all, &enrolled, &seen, 4);
+        assert_eq!(impostors.pairs, 400 * 600 - 4 * 200);
+        // Five pairs a template above it would be needed, not five of four.
+        assert!(impostors.threshold(5e-5).is_none() && impostors.threshold(1e-4).is_some());
         for threshold in impostors.thresholds(&[1e-2, 1e-3], 200, 1) {
             let expected = 1.0 - threshold.fmr as f32;
             assert!((threshold.cosine - expected).abs() < 0.2 * threshold.fmr as f32);

@@ -18,7 +18,7 @@ use self::slices::Groups;
 use super::pairs::{Pair, PairList, Templates};
 use super::{Common, Failure, Setup};
 use crate::cli::while_doing;
-use crate::gallery::{Fusion, Template};
+use crate::gallery::Template;
 use crate::inference::ScoreCurve;
 
 /// False match rates whose thresholds are measured.
@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Thresholds from every pair of pictures of two people (who: the file name before _NNNN, or the folder)
     #[arg(long)]
     all_impostors: bool,
-    /// Thresholds for people with several features, fused or not; the people are those with two pictures or more
+    /// The same for people with several features, fused or not
     #[arg(long, requires = "all_impostors")]
     fused: bool,
     /// Samples of the people for the intervals of the thresholds
@@ -144,7 +144,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map(|impostors| points(impostors, &genuine, arguments.samples))
         .unwrap_or_default();
     let fused = match arguments.fused {
-        true => fusion::measure(&pictures, &shipped, arguments.samples),
+        true => {
+            let entry = &setup.models.embedder.entry;
+            fusion::measure(&pictures, &shipped, entry, arguments.samples)?
+        }
         false => Vec::new(),
     };
     let slices = match (&arguments.slices, &impostors) {
@@ -298,7 +301,7 @@ impl Report<'_> {
             "people": self.people,
             "impostor_pairs": self.impostor_pairs,
             "thresholds": self.points.iter().map(point).collect::<Vec<_>>(),
-            "several_features": self.fused.iter().map(|m| m.json(point)).collect::<Vec<_>>(),
+            "several_features": self.fused.iter().map(fusion::Measured::json).collect::<Vec<_>>(),
             "slices": self.slices.iter().map(slice).collect::<Vec<_>>(),
             "most_similar": self.most_similar,
         })
@@ -337,17 +340,7 @@ impl Report<'_> {
             println!("impostor pairs      {pairs}, of {} people", self.people);
             self.print_points(&self.points);
         }
-        for measured in &self.fused {
-            println!(
-                "{}: {} people against {} pictures of others, {} of themselves; score and truth {:.4} apart",
-                measured.name,
-                measured.people[0],
-                measured.impostors,
-                measured.genuine,
-                measured.error
-            );
-            self.print_points(&measured.points);
-        }
+        self.fused.iter().for_each(fusion::Measured::print);
         if !self.slices.is_empty() {
             println!("group            pictures  genuine  FNMR      impostors  FMR");
         }
@@ -369,15 +362,17 @@ impl Report<'_> {
             "slope = {:.4}\noffset = {:.4}",
             self.curve.slope, self.curve.offset
         );
-        let fused = self.fused.iter().find(|m| m.fusion == Fusion::Mean);
-        for (key, points) in [
-            ("impostor_cosine", Some(&self.points)),
-            ("impostor_cosine_fused", fused.map(|m| &m.points)),
+        let of_points: Vec<Threshold> = self.points.iter().map(|p| p.threshold).collect();
+        let mean = self.fused.iter().find(|measured| measured.is_mean());
+        let of_means = mean.map(|measured| measured.thresholds.as_slice());
+        for (key, thresholds) in [
+            ("impostor_cosine", of_points.as_slice()),
+            ("impostor_cosine_fused", of_means.unwrap_or_default()),
         ] {
             for (suffix, extrapolated) in [("", false), ("_extrapolated", true)] {
-                let rows = points.into_iter().flatten();
-                let rows: Vec<String> = (rows.filter(|p| p.threshold.extrapolated == extrapolated))
-                    .map(|p| format!("[{:e}, {:.4}]", p.threshold.fmr, p.threshold.cosine))
+                let rows: Vec<String> = (thresholds.iter())
+                    .filter(|t| t.extrapolated == extrapolated)
+                    .map(|t| format!("[{:e}, {:.4}]", t.fmr, t.cosine))
                     .collect();
                 if !rows.is_empty() {
                     println!("{key}{suffix} = [{}]", rows.join(", "));

@@ -49,9 +49,41 @@ fn measure(people: usize, probes: usize) {
     assert_eq!((first, ten), (1.0, 1.0));
 }
 
+/// The same by means, among strangers: nobody is alike, so that the order is the least clear.
+fn measure_means(people: usize, probes: usize) {
+    let random = &mut Random(people as u64);
+    let crowd = random.people("p", people, 5);
+    let parts = [Memory::new(&crowd).part(&[])];
+    let mut right = 0;
+    for _ in 0..probes {
+        let probe = random.row();
+        let query = Query {
+            template: &probe,
+            top_k: 10,
+            fusion: Fusion::Mean,
+        };
+        let found = search(&parts, &[query], 2).unwrap().remove(0);
+        let mut exact: Vec<f32> = (crowd.iter())
+            .map(|(_, rows)| Fusion::Mean.cosine_of_rows(rows.iter().copied(), &probe))
+            .collect();
+        exact.sort_unstable_by(|a, b| b.total_cmp(a));
+        right += (found.iter().zip(exact))
+            .filter(|(one, exact)| one.cosine == *exact)
+            .count();
+    }
+    println!("{people} people by means, {probes} probes: {right} right");
+    assert_eq!(right, 10 * probes);
+}
+
 #[test]
 fn nobody_is_lost_among_a_thousand() {
     measure(1_000, 300);
+}
+
+/// More people than are compared again.
+#[test]
+fn no_mean_is_lost_among_thousands() {
+    measure_means(8_000, 40);
 }
 
 /// Takes minutes: `cargo test --release recall -- --ignored --nocapture`.
@@ -60,4 +92,5 @@ fn nobody_is_lost_among_a_thousand() {
 fn nobody_is_lost_among_many() {
     measure(20_000, 2_000);
     measure(100_000, 300);
+    measure_means(100_000, 200);
 }
