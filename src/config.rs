@@ -1,11 +1,14 @@
 //! `recocomp.toml` to [`Config`]. Every key has a default; an unknown key is refused.
 
+mod fusion;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::fusion::FusionKey;
 use crate::door;
 use crate::engine::{DoubtRules, EngineOptions, LivenessMode};
 use crate::gallery::Fusion;
@@ -133,6 +136,7 @@ pub struct Recognition {
     /// Whether templates are given to clients and taken from them.
     pub features: bool,
     /// What of a person's features a search compares a face with.
+    #[serde(with = "FusionKey")]
     pub fusion: Fusion,
     /// When pictures are looked at in tiles.
     pub far: FarLooks,

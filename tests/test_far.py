@@ -159,7 +159,7 @@ def test_of_several_faces_the_largest_counts_from_afar_too(daemon, collection):
 
 
 @pytest.mark.parametrize("value", [1, "true", None, []])
-@pytest.mark.parametrize("path", ["/face/detect", "/face/search", "/face/compare", "/face/insert", "/face/update"])
+@pytest.mark.parametrize("path", ["/face/detect", "/face/search", "/face/compare", "/face/feature", "/face/insert", "/face/update"])
 def test_far_is_true_or_false(daemon, collection, path, value):
     """1011 that names the field."""
     picture = portrait(OBAMA)

@@ -128,6 +128,45 @@ def test_the_threshold_can_be_set(start_daemon):
     assert "1.000" in answer["detail"]
 
 
+def failing(tmp_path) -> str:
+    """The real network with constants by which its input overflows, for every picture but the even grey that it is tried with at start."""
+    shipped = (faces.FOLDER.parents[1] / "models" / "models.toml").read_text()
+    before, after = shipped.split('role = "liveness"')
+    after = after.replace("mean = 0.0\nscale = 1.0", "mean = 128.0\nscale = 2e-38", 1)
+    table = tmp_path / "models.toml"
+    table.write_text(f'{before}role = "liveness"{after}')
+    return f'[models]\ntable = "{table}"\n'
+
+
+def test_a_network_that_fails_refuses_everybody_where_liveness_is_enforced(start_daemon, tmp_path):
+    """Fail closed: searches, comparisons, features, and openings also where nothing is enforced otherwise."""
+    door = '[door]\nenabled = true\nboard = "simulated"\ncollection = "staff"\nclients = ["127.0.0.1"]\n'
+    for config, more in ((ENFORCED + failing(tmp_path), {}), (failing(tmp_path) + door, {"open": True})):
+        daemon = start_daemon(config=config)
+        assert daemon.ask("/create/collection", collection_name="staff")["err_code"] == 0
+        assert daemon.insert("staff", ("obama", portrait(OBAMA)))["success_num"] == 1
+        answer = daemon.ask("/face/search", collection_name="staff", face_image=portrait(OBAMA), top_k=1, **more)
+        assert_error(answer, 1016)
+        assert "liveness" in answer["detail"] and "not a number" in answer["detail"]
+        if more:
+            assert answer["door"]["opened"] is False and answer["door"]["reason"] == "liveness"
+        else:
+            assert_error(daemon.ask("/face/compare", face_image1=portrait(OBAMA), face_image2=portrait(OBAMA)), 1016)
+            assert_error(daemon.ask("/face/feature", face_image=portrait(OBAMA)), 1016)
+        assert "not a number" in daemon.log()
+
+
+def test_a_network_that_fails_is_told_where_nothing_is_enforced(start_daemon, tmp_path):
+    """`null`: who asked must not take it for a live face, and the search goes on."""
+    daemon = start_daemon(config=failing(tmp_path))
+    assert daemon.ask("/create/collection", collection_name="staff")["err_code"] == 0
+    assert daemon.insert("staff", ("obama", portrait(OBAMA)))["success_num"] == 1
+    answer = daemon.ask("/face/search", collection_name="staff", face_image=portrait(OBAMA), top_k=1, liveness=True)
+    assert answer["status"][0]["result"] == "obama" and answer["liveness"] is None
+    (face,) = daemon.ask("/face/detect", face_image=portrait(OBAMA), liveness=True)["status"]
+    assert face["liveness"] is None
+
+
 def test_a_score_that_is_switched_off_is_not_made_up(start_daemon):
     """Mode "off": a client that asks is told so, the others are served."""
     daemon = start_daemon(config='[liveness]\nmode = "off"\n')

@@ -1,5 +1,6 @@
 //! Which faces a picture shows, and how good they are.
 
+use super::identification::PICTURE;
 use super::{EncodedPicture, Engine, Error, Rejection};
 use crate::recognition::{LivenessDemand, SeenFace};
 
@@ -25,7 +26,7 @@ impl Engine {
             recognizer.inspect_base64(&picture.text, demand, picture.far)
         });
         match outcome.await {
-            Ok(seen) => Ok(seen.map_err(Rejection::from)?),
+            Ok(seen) => seen.map_err(|refusal| Rejection::from(refusal).about(PICTURE)),
             Err(_) => Err(Rejection::Fault("a recognition worker failed".into()).into()),
         }
     }

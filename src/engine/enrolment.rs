@@ -31,6 +31,15 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The error of a request with this picture in `field`.
+    pub(super) fn about(self, field: &str) -> Error {
+        match self {
+            // Not the picture's fault.
+            fault @ Rejection::Fault(_) => fault.into(),
+            rejection => Error::from(rejection).about(field),
+        }
+    }
+
     /// The reason in a sentence.
     pub fn reason(&self) -> &str {
         match self {

@@ -95,6 +95,13 @@ impl Error {
         Error { code, detail: None }
     }
 
+    /// The same about a field of the request.
+    pub fn about(self, field: &str) -> Error {
+        let detail = self.detail.as_deref().unwrap_or(self.code.message());
+        let detail = format!("{field}: {detail}");
+        self.with(detail)
+    }
+
     /// The same with a sentence.
     pub fn with(self, detail: impl Into<String>) -> Error {
         Error {

@@ -1,6 +1,6 @@
 //! Templates that clients keep: made of a picture, and searched for without one.
 
-use super::identification::{MAX_TOP_K, check_top_k};
+use super::identification::{MAX_TOP_K, PICTURE, check_top_k};
 use super::{Code, EncodedPicture, Engine, Error, Match, Rejection, check_collection_name};
 use crate::gallery::Template;
 use crate::inference::ScoreCurve;
@@ -59,7 +59,7 @@ impl Engine {
         });
         let seen = (outcome.await)
             .map_err(|_| Rejection::Fault("a recognition worker failed".into()))?
-            .map_err(Rejection::from)?;
+            .map_err(|refusal| Rejection::from(refusal).about(PICTURE))?;
         Ok(Extraction {
             template: seen.template,
             faces: seen.faces,

@@ -4,6 +4,9 @@ use super::{Code, EncodedPicture, Engine, Error, Rejection, check_collection_nam
 use crate::gallery::Hit;
 use crate::recognition::{Checks, Gate, Liveness, LivenessDemand, Purpose, Recognition};
 
+/// The field of a request's only picture.
+pub(super) const PICTURE: &str = "face_image";
+
 /// Rows an identification gives at most.
 pub(super) const MAX_TOP_K: u64 = 100;
 
@@ -70,7 +73,7 @@ impl Engine {
         let gallery = self.gallery.clone();
         let outcome = place.submit(move |recognizer| -> Result<_, Error> {
             let probe = (recognizer.recognize_base64(&picture.text, Purpose::Probe, checks))
-                .map_err(Rejection::from)?;
+                .map_err(|refusal| Rejection::from(refusal).about(PICTURE))?;
             let hits = gallery.search(&collection, &probe.template, top_k)?;
             Ok((probe, hits))
         });
@@ -116,11 +119,7 @@ impl Engine {
             .into_iter();
         let mut next = |field: &str| -> Result<Recognition, Error> {
             let result = results.next().ok_or_else(|| Error::new(Code::Internal))?;
-            result.map_err(|rejection| {
-                let error = Error::from(rejection);
-                let detail = error.detail.clone().unwrap_or_default();
-                error.with(format!("{field}: {detail}"))
-            })
+            result.map_err(|rejection| rejection.about(field))
         };
         let first = next("face_image1")?;
         let second = next("face_image2")?;

@@ -1,13 +1,10 @@
 //! What a person's features are to a search: each on its own, or all as one.
 
-use serde::{Deserialize, Serialize};
-
 use super::search::{dot, product};
 use super::template::{Row, Template};
 
 /// What of a person's features a probe is compared with. The features are kept either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fusion {
     /// The most similar one.
     #[default]

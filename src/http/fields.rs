@@ -96,6 +96,12 @@ impl Fields {
         max: usize,
     ) -> Result<Vec<T>, ApiError> {
         let value = self.raw(name, expected)?;
+        if !value.starts_with('[') {
+            // serde would quote it, and it may be a picture.
+            return Err(ApiError::parameter(format!(
+                "{name}: {expected} is expected"
+            )));
+        }
         let read = || {
             let mut json = serde_json::Deserializer::from_str(value);
             let list = Bounded::<T>::new(max).deserialize(&mut json)?;

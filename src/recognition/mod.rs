@@ -62,5 +62,5 @@ pub enum Refusal {
 
 fn sentence(shortfalls: &[Shortfall]) -> String {
     let all: Vec<String> = shortfalls.iter().map(Shortfall::to_string).collect();
-    all.join(", ")
+    all.join("; ")
 }

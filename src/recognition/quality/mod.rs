@@ -5,6 +5,7 @@
 //! the same raw measure as there, it is mapped with OFIQ's constants; docs/design/quality.md tells
 //! which do and which do not.
 
+mod advice;
 mod exposure;
 mod gates;
 mod geometry;
@@ -109,10 +110,14 @@ pub struct Shortfall {
 
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rounded down: a value below its limit must not look like it.
+        let value = (self.value * 10.0).floor() / 10.0;
         write!(
             f,
-            "{} is {:.1}, at least {:.1} is needed",
-            self.component, self.value, self.limit
+            "{} is {value:.1}, at least {:.1} is needed ({})",
+            self.component,
+            self.limit,
+            advice::advice(self.component)
         )
     }
 }
@@ -186,7 +191,16 @@ mod tests {
         assert_eq!(found.len(), 1, "a value at its limit passes");
         assert_eq!(
             found[0].to_string(),
-            "sharpness is 12.3, at least 20.0 is needed"
+            "sharpness is 12.3, at least 20.0 is needed (hold still, come nearer, or clean the lens)"
+        );
+        let nearly = Shortfall {
+            value: 19.98,
+            ..found[0]
+        };
+        assert!(
+            nearly
+                .to_string()
+                .starts_with("sharpness is 19.9, at least 20.0")
         );
     }
 
