@@ -175,8 +175,8 @@ impl Slices {
             };
             let (fmr, fmr_95) = match wilson_interval(s.accepted, s.impostor) {
                 Some((low, high)) => (
-                    format!("{:.1e}", s.accepted as f64 / s.impostor as f64),
-                    format!("{low:.1e} to {high:.1e}"),
+                    small(s.accepted as f64 / s.impostor as f64),
+                    format!("{} to {}", small(low), small(high)),
                 ),
                 None => ("-".to_owned(), "-".to_owned()),
             };
@@ -185,6 +185,14 @@ impl Slices {
                 s.pictures, s.genuine, s.impostor
             );
         }
+    }
+}
+
+/// A rate that may be one in many thousands.
+fn small(rate: f64) -> String {
+    match rate {
+        0.0 => "0".to_owned(),
+        _ => format!("{rate:.1e}"),
     }
 }
 
