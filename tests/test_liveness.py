@@ -1,6 +1,7 @@
 """Presentation attack detection: the score for those who ask, the refusal where it is enforced."""
 
 import json
+import shutil
 
 import pytest
 
@@ -188,19 +189,26 @@ def test_the_field_is_true_or_false(daemon, staff, value):
 # bench liveness
 
 
-@pytest.fixture
-def presentations(tmp_path):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
     """Folders of living people and of two kinds of attack; one picture shows nobody."""
-    for folder in ("real", "print", "screen"):
-        (tmp_path / folder).mkdir()
+    folder = tmp_path_factory.mktemp("drawn")
+    for kind in ("real", "print", "screen"):
+        (folder / kind).mkdir()
     for name in faces.HEADS:
-        (tmp_path / "real" / f"{name}.jpg").write_bytes(faces.file_bytes(name))
-    (tmp_path / "real" / "curtains.jpg").write_bytes(faces.encoded(faces.without_face()))
+        (folder / "real" / f"{name}.jpg").write_bytes(faces.file_bytes(name))
+    (folder / "real" / "curtains.jpg").write_bytes(faces.encoded(faces.without_face()))
     for name in ATTACKED:
-        attacks.print_held_up(name).save(tmp_path / "print" / f"{name}.png")
-        attacks.screen_held_up(name).save(tmp_path / "screen" / f"{name}.png")
-    attacks.print_held_up(BIDEN).save(tmp_path / "print" / "biden.png")
-    return tmp_path
+        attacks.print_held_up(name).save(folder / "print" / f"{name}.png")
+        attacks.screen_held_up(name).save(folder / "screen" / f"{name}.png")
+    attacks.print_held_up(BIDEN).save(folder / "print" / "biden.png")
+    return folder
+
+
+@pytest.fixture
+def presentations(drawn, tmp_path):
+    """A copy that a test may add to."""
+    return shutil.copytree(drawn, tmp_path / "presentations")
 
 
 def test_bench_liveness(presentations):
@@ -220,6 +228,7 @@ def test_bench_liveness(presentations):
     assert shipped["apcer"] == {"print": 0.2, "screen": 0} and shipped["apcer_worst"] == 0.2
     strict = report["operating_points"]["apcer_1_percent"]
     assert strict["apcer_worst"] == 0 and strict["threshold"] > 0.5
+    assert report["liveness_median_ms"] > 0
 
 
 def test_bench_liveness_for_people(presentations):
@@ -227,6 +236,73 @@ def test_bench_liveness_for_people(presentations):
     ended = run("bench", "liveness", "--real", "real", "--attack", "screen", cwd=presentations)
     assert ended.returncode == 0, ended.stderr
     assert "APCER" in ended.stdout and "BPCER" in ended.stdout
+    assert "ms (median of 9 faces" in ended.stdout
+
+
+def write_list(folder, labels, extra=()):
+    """A list of the pictures of `folder`, whose folders are called as `labels` says."""
+    rows = [f"{path.relative_to(folder)},{labels[path.parent.name]}" for path in sorted(folder.glob("*/*.*"))]
+    (folder / "pad.csv").write_text("\n".join(["path,label", *rows, *extra]) + "\n")
+    return folder / "pad.csv"
+
+
+@pytest.mark.parametrize("live", ["real", "live", "bonafide", "Real"])
+def test_bench_liveness_of_a_list(presentations, live):
+    """The same pictures by label are judged as they are by folder; paths are relative to the list, not to where it is run."""
+    by_folder = run(
+        "bench", "liveness", "--real", "real", "--attack", "print", "--attack", "screen", "--json", cwd=presentations
+    )
+    pad = write_list(presentations, {"real": live, "print": "print", "screen": "screen"})
+    by_label = run("bench", "liveness", "--list", pad, "--json")
+    assert by_label.returncode == 0, by_label.stderr
+    reports = [json.loads(ended.stdout) for ended in (by_folder, by_label)]
+    assert reports[1]["operating_points"]["shipped"]["apcer"] == {"print": 0.2, "screen": 0}
+    for report in reports:
+        assert report.pop("liveness_median_ms") > 0
+    assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "extra", "said"),
+    [
+        ({"real": "x", "print": "print", "screen": "screen"}, [], "no picture of a living person"),
+        ({"real": "real", "print": "live", "screen": "bonafide"}, [], "no attack"),
+        ({"real": "real", "print": "print", "screen": ""}, [], "no label"),
+        ({"real": "real", "print": "print", "screen": "screen"}, ["print/biden.png,real"], "print/biden.png is listed twice"),
+        ({"real": "real", "print": "print", "screen": "screen"}, ["nobody.png,real"], "nobody.png"),
+        ({"real": "real", "print": "print", "screen": "screen"}, ["print/biden.png"], "pad.csv"),
+    ],
+)
+def test_bench_liveness_with_a_list_that_cannot_be_used(presentations, labels, extra, said):
+    """What is wrong is named, nothing is printed as a result."""
+    ended = run("bench", "liveness", "--list", write_list(presentations, labels, extra), "--json")
+    assert ended.returncode not in (0, 101) and ended.stdout == ""
+    assert said in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "attacks", [["real"], ["./real/../real"], ["link"], ["."], ["real/inner"], ["print", "screen", "print"]], ids=" ".join
+)
+def test_bench_liveness_refuses_a_folder_that_stands_for_two_kinds(presentations, attacks):
+    """Under another name or one within the other: nobody is live and an attack at once."""
+    (presentations / "link").symlink_to("real")
+    (presentations / "real" / "inner").mkdir()
+    ended = run(
+        "bench", "liveness", "--real", "real", *(x for kind in attacks for x in ("--attack", kind)), cwd=presentations
+    )
+    assert ended.returncode not in (0, 101) and ended.stdout == ""
+    assert attacks[-1] in ended.stderr and "same pictures" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--real", "real"], ["--attack", "print"], ["--list", "pad.csv", "--real", "real", "--attack", "print"]],
+    ids=" ".join,
+)
+def test_bench_liveness_needs_both_folders_or_a_list(presentations, arguments):
+    """With the usage, and nothing measured."""
+    ended = run("bench", "liveness", *arguments, cwd=presentations)
+    assert ended.returncode == 2 and "--" in ended.stderr and ended.stdout == ""
 
 
 @pytest.mark.parametrize("arguments", [["--real", "nowhere", "--attack", "screen"], ["--real", "real", "--attack", "empty"]])

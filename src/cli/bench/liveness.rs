@@ -1,24 +1,23 @@
 //! `recocomp bench liveness`
 
-use std::path::{Path, PathBuf};
+mod presentations;
+
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use super::detection::pictures_below;
+use self::presentations::{Kind, Source};
+use super::metrics::quantile;
 use super::{Common, Failure, Setup, parallel};
 use crate::cli::while_doing;
-use crate::recognition::{LivenessDemand, Refusal};
+use crate::recognition::{Checks, LivenessDemand, Purpose, Refusal, STAGES};
 
 /// Error rates of the liveness check, in the terms of ISO/IEC 30107-3
 #[derive(Args)]
 pub struct Arguments {
-    /// Folder of pictures of living people (bona fide presentations), read recursively
-    #[arg(long, value_name = "DIR")]
-    real: PathBuf,
-    /// Folder of pictures of one kind of attack, read recursively; one option for each kind
-    #[arg(long, value_name = "DIR", required = true)]
-    attack: Vec<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     #[command(flatten)]
     common: Common,
 }
@@ -26,10 +25,12 @@ pub struct Arguments {
 /// The share of attacks (APCER) that the second operating point allows of each kind.
 const ALLOWED_APCER: f64 = 0.01;
 
-/// Scores of the largest faces of a folder's pictures.
+/// Scores of the faces that count, one a picture.
 struct Scores {
     name: String,
     scores: Vec<f32>,
+    /// What each of them took.
+    spent: Vec<Duration>,
     /// Pictures that were not judged: no face in them, or no picture.
     no_response: usize,
 }
@@ -54,10 +55,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let setup = Setup::load(arguments.common.config.as_deref())?;
     let shipped =
         (setup.options.liveness_threshold).unwrap_or(setup.models.liveness_constants.threshold);
-    let real = judge(&setup, &arguments.real)?;
-    let attacks: Vec<Scores> = (arguments.attack.iter())
-        .map(|folder| judge(&setup, folder))
+    let shown = arguments.source.read()?;
+    let real = judge(&setup, shown.real)?;
+    let attacks: Vec<Scores> = (shown.attacks.into_iter())
+        .map(|kind| judge(&setup, kind))
         .collect::<Result<_, _>>()?;
+    let mut spent: Vec<f64> = ([&real].into_iter().chain(&attacks))
+        .flat_map(|kind| kind.spent.iter().map(|spent| spent.as_secs_f64() * 1e3))
+        .collect();
+    let median_ms = quantile(&mut spent, 0.5);
     let strict = (attacks.iter())
         .map(|kind| kind.threshold_for(ALLOWED_APCER))
         .fold(0.0, f32::max);
@@ -93,6 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "real": {"judged": real.scores.len(), "no_response": real.no_response},
             "attacks": kinds,
             "operating_points": points,
+            "liveness_median_ms": median_ms,
         });
         println!("{report}");
         return Ok(());
@@ -100,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     println!("model {}", setup.models.liveness.entry.id);
     println!(
         "{:<24} {:>8} {:>12} {:>8}",
-        "folder", "judged", "no response", "AUC"
+        "presentations", "judged", "no response", "AUC"
     );
     let row = |of: &Scores, auc: String| {
         let (name, judged) = (&of.name, of.scores.len());
@@ -110,6 +117,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for kind in &attacks {
         row(kind, format!("{:.4}", auc(&real.scores, &kind.scores)));
     }
+    println!(
+        "liveness takes {median_ms:.2} ms (median of {} faces, pictures on every core at once)",
+        spent.len()
+    );
     let percent = |share: f64| format!("{:.2} %", share * 100.0);
     for (name, threshold) in points {
         println!("\nthreshold {threshold:.4} ({})", name.replace('_', " "));
@@ -140,29 +151,40 @@ fn worst(attacks: &[Scores], threshold: f32) -> f64 {
     passed.fold(0.0, f64::max)
 }
 
-fn judge(setup: &Setup, folder: &Path) -> Result<Scores, Failure> {
-    let pictures = pictures_below(folder)?;
-    let scores = parallel::map(
+/// Each picture is taken as the probe of a search is, without the gates of quality.
+fn judge(setup: &Setup, kind: Kind) -> Result<Scores, Failure> {
+    let stage = STAGES.iter().position(|stage| *stage == "liveness");
+    let checks = Checks {
+        liveness: LivenessDemand::Score,
+        ..Checks::default()
+    };
+    let judged = parallel::map(
         "pictures",
-        &pictures,
+        &kind.pictures,
         || setup.recognizer(),
         |recognizer, path| {
             let bytes = std::fs::read(path).map_err(while_doing(path.display()))?;
-            match recognizer.inspect(&bytes, LivenessDemand::Score, false) {
-                Ok(faces) => Ok(faces.first().and_then(|face| face.liveness)),
-                Err(Refusal::InvalidImage(_)) => Ok(None),
+            match recognizer.recognize(&bytes, Purpose::Probe, checks) {
+                Ok(seen) => {
+                    let spent = stage.map_or(Duration::ZERO, |stage| seen.timings.0[stage]);
+                    Ok(seen.liveness.map(|judged| (judged.score, spent)))
+                }
+                Err(Refusal::InvalidImage(_) | Refusal::NoFace { .. } | Refusal::Template(_)) => {
+                    Ok(None)
+                }
                 Err(e) => Err(while_doing(path.display())(e)),
             }
         },
     )?;
-    let judged: Vec<f32> = scores.iter().flatten().map(|judged| judged.score).collect();
-    if judged.is_empty() {
-        return Err(format!("{}: no face in any of its pictures", folder.display()).into());
+    let (scores, spent): (Vec<f32>, Vec<Duration>) = judged.iter().flatten().copied().unzip();
+    if scores.is_empty() {
+        return Err(format!("{}: no face in any of its pictures", kind.name).into());
     }
     Ok(Scores {
-        name: folder.display().to_string(),
-        no_response: scores.len() - judged.len(),
-        scores: judged,
+        name: kind.name,
+        no_response: judged.len() - scores.len(),
+        scores,
+        spent,
     })
 }
 
@@ -188,6 +210,7 @@ mod tests {
         Scores {
             name: "kind".into(),
             scores: scores.to_vec(),
+            spent: Vec::new(),
             no_response: 0,
         }
     }

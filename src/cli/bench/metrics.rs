@@ -129,6 +129,25 @@ pub fn equal_error_rate(trials: &[Trial]) -> f64 {
     best
 }
 
+/// 95 % interval of a rate, 0..1, of which `hits` in `trials` independent ones were seen: the score interval, which also holds where none
+/// or all were. `None` without trials. Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+pub fn wilson_interval(hits: u64, trials: u64) -> Option<(f64, f64)> {
+    /// Quantile 0.975 of the standard normal distribution.
+    const Z: f64 = 1.959_963_985;
+    if trials == 0 {
+        return None;
+    }
+    let n = trials as f64;
+    let rate = hits as f64 / n;
+    let shrunk = 1.0 + Z * Z / n;
+    let centre = (rate + Z * Z / (2.0 * n)) / shrunk;
+    let half = Z / shrunk * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
+    // Rounding must not leave none or all outside.
+    let low = if hits == 0 { 0.0 } else { centre - half };
+    let high = if hits == trials { 1.0 } else { centre + half };
+    Some((low, high))
+}
+
 /// The `share` (0..1) quantile of `values`, which it sorts; 0 without values.
 pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -190,6 +209,25 @@ mod tests {
         // At 1e-2 one impostor may pass, so the threshold is the second highest.
         assert_eq!(tar_at_fmr(&t, 1e-2).unwrap(), (0.099, 1.0));
         assert_eq!(tar_at_fmr(&t, 1e-3).unwrap(), (0.8, 0.25));
+    }
+
+    /// Examples of R. Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3.
+    #[test]
+    fn published_wilson_intervals() {
+        for (hits, trials, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let (l, h) = wilson_interval(hits, trials).unwrap();
+            assert!((l - low).abs() < 5e-5 && (h - high).abs() < 5e-5, "{l} {h}");
+            // Misses instead of hits are its mirror image.
+            let (a, b) = wilson_interval(trials - hits, trials).unwrap();
+            assert!((1.0 - b - l).abs() < 1e-12 && (1.0 - a - h).abs() < 1e-12);
+        }
+        assert_eq!(wilson_interval(0, 0), None);
+        assert_eq!(wilson_interval(7, 7).unwrap().1, 1.0);
     }
 
     #[test]

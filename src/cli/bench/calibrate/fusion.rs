@@ -234,14 +234,11 @@ impl Measured {
         );
         println!("FMR     cosine  95 % interval      TAR       refused");
         for t in &self.thresholds {
-            let interval = match t.interval {
-                Some((low, high)) => format!("{low:.4} to {high:.4}"),
-                None => "extrapolated    ".to_owned(),
-            };
             println!(
-                "{:<6.0e}  {:.4}  {interval}   {:>6.2} %  {:>6}",
+                "{:<6.0e}  {:.4}  {:<16}   {:>6.2} %  {:>6}",
                 t.fmr,
                 t.cosine,
+                super::interval(t),
                 100.0 * self.tar(t.cosine),
                 self.refused(t.cosine)
             );

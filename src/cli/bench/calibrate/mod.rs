@@ -1,6 +1,7 @@
 //! `recocomp bench calibrate`
 
 mod diagram;
+mod enough;
 mod fusion;
 mod impostors;
 mod logistic;
@@ -12,9 +13,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use self::enough::shortage;
 use self::impostors::{Impostors, Threshold, extrapolate, identity};
 use self::logistic::{Bin, Seen, calibration_error, fit, reliability};
-use self::slices::Groups;
+use self::slices::{Groups, Slices};
 use super::pairs::{Pair, PairList, Templates};
 use super::{Common, Failure, Setup};
 use crate::cli::while_doing;
@@ -116,6 +118,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut setup = Setup::load(arguments.common.config.as_deref())?;
     let pairs = arguments.list.read()?;
     let all = arguments.all_impostors;
+    let groups = (arguments.slices.as_deref())
+        .map(|file| Groups::read(file, &pairs, &arguments.list.pairs))
+        .transpose()?;
     let templates = arguments.list.templates(&mut setup, &pairs, all)?;
     let fit_rows = arguments.fit_rows.unwrap_or(pairs.len() / 3);
     let seen = |pairs: &[Pair]| -> Vec<Seen> {
@@ -150,12 +155,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         false => Vec::new(),
     };
-    let slices = match (&arguments.slices, &impostors) {
-        (Some(path), Some(impostors)) => {
-            let threshold = impostors
-                .threshold(SLICED_AT)
-                .ok_or("too few pairs of two people for a threshold at FMR 1e-3")?;
-            let groups = Groups::read(path)?;
+    let slices = match (&groups, &impostors) {
+        (Some(groups), Some(impostors)) => {
+            let threshold = (impostors.threshold(SLICED_AT)).ok_or_else(|| {
+                let short = shortage(SLICED_AT, impostors.pairs).unwrap_or_default();
+                format!("--slices compares groups at FMR {short}")
+            })?;
             let named: Vec<(&str, u32)> = (pictures.paths.iter().copied())
                 .zip(pictures.people.iter().copied())
                 .collect();
@@ -169,12 +174,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                     )
                 })
                 .collect();
-            let counted = groups.slices(threshold, &named, |i, j| pictures.cosine(i, j), &genuine);
-            (counted.into_iter())
-                .map(|(name, slice)| (name.to_owned(), slice))
-                .collect()
+            let cosine = |i, j| pictures.cosine(i, j);
+            Some(groups.slices((SLICED_AT, threshold), &named, cosine, &genuine))
         }
-        _ => Vec::new(),
+        _ => None,
     };
     let report = Report {
         embedder: &setup.models.embedder.entry.id,
@@ -258,7 +261,7 @@ struct Report<'a> {
     people: usize,
     points: Vec<Point>,
     fused: Vec<fusion::Measured>,
-    slices: Vec<(String, slices::Slice)>,
+    slices: Option<Slices>,
     most_similar: Vec<(f32, String, String)>,
 }
 
@@ -280,16 +283,6 @@ impl Report<'_> {
                 "extrapolated": t.extrapolated,
             })
         };
-        let slice = |(name, s): &(String, slices::Slice)| {
-            json!({
-                "group": name,
-                "pictures": s.pictures,
-                "genuine_pairs": s.genuine,
-                "fnmr": s.rejected as f64 / s.genuine.max(1) as f64,
-                "impostor_pairs": s.impostor,
-                "fmr": s.accepted as f64 / s.impostor.max(1) as f64,
-            })
-        };
         json!({
             "embedder": self.embedder,
             "pairs": self.pairs,
@@ -302,7 +295,7 @@ impl Report<'_> {
             "impostor_pairs": self.impostor_pairs,
             "thresholds": self.points.iter().map(point).collect::<Vec<_>>(),
             "several_features": self.fused.iter().map(fusion::Measured::json).collect::<Vec<_>>(),
-            "slices": self.slices.iter().map(slice).collect::<Vec<_>>(),
+            "slices": self.slices.as_ref().map(Slices::json),
             "most_similar": self.most_similar,
         })
     }
@@ -339,25 +332,21 @@ impl Report<'_> {
         if let Some(pairs) = self.impostor_pairs {
             println!("impostor pairs      {pairs}, of {} people", self.people);
             self.print_points(&self.points);
+            for short in RATES.iter().filter_map(|&fmr| shortage(fmr, pairs)) {
+                println!("{short}");
+            }
         }
         self.fused.iter().for_each(fusion::Measured::print);
-        if !self.slices.is_empty() {
-            println!("group            pictures  genuine  FNMR      impostors  FMR");
-        }
-        for (name, s) in &self.slices {
-            println!(
-                "{name:<16} {:>8}  {:>7}  {:>6.2} %  {:>9}  {:.1e}",
-                s.pictures,
-                s.genuine,
-                100.0 * s.rejected as f64 / s.genuine.max(1) as f64,
-                s.impostor,
-                s.accepted as f64 / s.impostor.max(1) as f64
-            );
+        if let Some(slices) = &self.slices {
+            slices.print();
         }
         for (cosine, first, second) in &self.most_similar {
             println!("similar: {cosine:.4} {first} {second}");
         }
-        println!("\n# models.toml");
+        // A door's pictures are taken like a search's, the score is that of a comparison as well.
+        println!(
+            "\n# models.toml: the score as printed without --like, the tables as printed with --like search"
+        );
         println!(
             "slope = {:.4}\noffset = {:.4}",
             self.curve.slope, self.curve.offset
@@ -385,18 +374,24 @@ impl Report<'_> {
         println!("FMR     cosine  95 % interval      score    TAR       impostors above");
         for point in points {
             let t = &point.threshold;
-            let interval = match t.interval {
-                Some((low, high)) => format!("{low:.4} to {high:.4}"),
-                None => "extrapolated    ".to_owned(),
-            };
             println!(
-                "{:<6.0e}  {:.4}  {interval}   {:.4}   {:>6.2} %  {:>6}",
+                "{:<6.0e}  {:.4}  {:<16}   {:.4}   {:>6.2} %  {:>6}",
                 t.fmr,
                 t.cosine,
+                interval(t),
                 self.curve.score(t.cosine),
                 point.tar * 100.0,
                 point.impostors_above
             );
         }
+    }
+}
+
+/// The interval of a threshold as tables print it, 16 characters at most.
+fn interval(threshold: &Threshold) -> String {
+    match threshold.interval {
+        _ if threshold.extrapolated => "extrapolated".to_owned(),
+        Some((low, high)) => format!("{low:.4} to {high:.4}"),
+        None => "-".to_owned(),
     }
 }
