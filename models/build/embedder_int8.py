@@ -25,7 +25,7 @@ def build(source: bytes, faces: list[np.ndarray]) -> bytes:
     merge_linear_tail(layers)
     tame_slopes(layers)
     images = (np.stack(faces).astype(np.float32) - MEAN) / SCALE
-    chosen = {layer.index for layer in layers if _runs_in_int8(layer, layers)}
+    chosen = {layer.index for layer in layers if runs_in_int8(layer, layers)}
     equalize(layers, chosen, images)
     quantized = quantize(layers, chosen, images)
     write(graph, layers, quantized)
@@ -33,6 +33,6 @@ def build(source: bytes, faces: list[np.ndarray]) -> bytes:
     return graph.serialize(f"{NAME} int8", "image", ["embedding"])
 
 
-def _runs_in_int8(layer: Layer, layers: list[Layer]) -> bool:
+def runs_in_int8(layer: Layer, layers: list[Layer]) -> bool:
     first, last_expansion, last = layers[0], layers[-3], layers[-1]
     return not layer.depthwise and layer.index not in (first.index, last_expansion.index, last.index)

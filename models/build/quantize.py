@@ -59,16 +59,38 @@ class Quantized:
     output: Range
 
 
-def equalize(layers: list[Layer], chosen: set[int], images: np.ndarray) -> None:
+def peaks_of(values: np.ndarray) -> np.ndarray:
+    """How far each channel reaches, of values x channels."""
+    return np.percentile(np.ascontiguousarray(np.abs(values).T), EQUALIZED_PERCENTILE, axis=1)
+
+
+def best_range(values: np.ndarray) -> Range:
+    """The range of least squared error for these values, of one axis."""
+    if len(values) > RANGE_SAMPLES:
+        values = values[np.random.default_rng(0).integers(0, len(values), RANGE_SAMPLES)]
+    low, high = float(values.min()), float(values.max())
+
+    def error(lower, upper):
+        rounded = Range.between(low * lower, high * upper).rounded(values).numpy()
+        return float(((rounded - values) ** 2).mean(dtype=np.float64))
+
+    lower = upper = 1.0
+    for _ in range(2):
+        lower = min(RANGE_SHARES, key=lambda share: error(share, upper))
+        upper = min(RANGE_SHARES, key=lambda share: error(lower, share))
+    return Range.between(low * lower, high * upper)
+
+
+def equalize(layers: list[Layer], chosen: set[int], images: np.ndarray, reach=peaks_of) -> None:
     """Scales channels so that each fills the range of its tensor. `chosen`: indices of the layers to be quantized."""
     peaks = {}
 
     def observe(layer, before, after):
         peak = np.zeros(layer.shape[-1])
         if layer.index in chosen:
-            peak = np.maximum(peak, _peaks(before))
+            peak = np.maximum(peak, reach(_by_channel(before)))
         if any(reader.index in chosen for reader in readers(layers, layer.index)):
-            peak = np.maximum(peak, _peaks(after))
+            peak = np.maximum(peak, reach(_by_channel(after)))
         peaks[layer.index] = peak
 
     _run(layers, images, observe)
@@ -83,7 +105,9 @@ def equalize(layers: list[Layer], chosen: set[int], images: np.ndarray) -> None:
                 reader.scale_inputs(scale)
 
 
-def quantize(layers: list[Layer], chosen: set[int], images: np.ndarray) -> dict[int, Quantized]:
+def quantize(
+    layers: list[Layer], chosen: set[int], images: np.ndarray, choose_range=best_range, correct_biases=True
+) -> dict[int, Quantized]:
     """Runs the f32 and the 8-bit network side by side, layer by layer, and corrects biases on the way.
 
     Where a layer reads another's 8-bit output as it is, it takes over that range.
@@ -95,17 +119,18 @@ def quantize(layers: list[Layer], chosen: set[int], images: np.ndarray) -> dict[
         if layer.index in chosen:
             source = results.get(layer.source)
             plain = source is not None and layers[layer.source].slope is None and layers[layer.source].added is None
-            entry = source.output if plain else _best_range(exact[layer.source].numpy())
+            entry = source.output if plain else choose_range(exact[layer.source].numpy().reshape(-1))
             weights, steps = _round_weights(layer)
             restored = weights * (steps[:, None] if layer.depthwise else steps)
             got = _convolve(layer, entry.rounded(rough[layer.source]), restored)
         else:
             got = _convolve(layer, rough[layer.source], layer.weights)
-        error = tf.reduce_mean(wanted - got, axis=(0, 1, 2))
-        layer.bias = layer.bias + error.numpy().astype(np.float64)
-        got = got + error
+        if correct_biases:
+            error = tf.reduce_mean(wanted - got, axis=(0, 1, 2))
+            layer.bias = layer.bias + error.numpy().astype(np.float64)
+            got = got + error
         if layer.index in chosen:
-            output = _best_range(wanted.numpy())
+            output = choose_range(wanted.numpy().reshape(-1))
             results[layer.index] = Quantized(entry, weights, steps, output)
             got = output.rounded(got)
         exact[layer.index] = _finish(layer, wanted, exact)
@@ -114,26 +139,8 @@ def quantize(layers: list[Layer], chosen: set[int], images: np.ndarray) -> dict[
     return results
 
 
-def _peaks(values) -> np.ndarray:
-    flat = np.abs(values.numpy().reshape(-1, values.shape[-1]))
-    return np.percentile(flat, EQUALIZED_PERCENTILE, axis=0).astype(np.float64)
-
-
-def _best_range(values: np.ndarray) -> Range:
-    values = values.reshape(-1)
-    if len(values) > RANGE_SAMPLES:
-        values = values[np.random.default_rng(0).integers(0, len(values), RANGE_SAMPLES)]
-    low, high = float(values.min()), float(values.max())
-
-    def error(lower, upper):
-        rounded = Range.between(low * lower, high * upper).rounded(values).numpy()
-        return float(((rounded - values) ** 2).mean(dtype=np.float64))
-
-    lower = upper = 1.0
-    for _ in range(2):
-        lower = min(RANGE_SHARES, key=lambda share: error(share, upper))
-        upper = min(RANGE_SHARES, key=lambda share: error(lower, share))
-    return Range.between(low * lower, high * upper)
+def _by_channel(values) -> np.ndarray:
+    return values.numpy().reshape(-1, values.shape[-1])
 
 
 def _round_weights(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
