@@ -346,13 +346,34 @@ def test_enrolling_refuses_duplicates_where_that_is_configured(mixed_up, tmp_pat
     assert 'eve/1.jpg: this face is enrolled already, as "ada"' in ended.stdout and "doubtful" not in ended.stdout
 
 
-def test_a_model_that_tells_no_duplicates_enrols_all_the_same(mixed_up, tmp_path):
-    """Its table has no impostor_cosine; faces unlike their person's others are told."""
+def test_a_picture_is_doubtful_once(tmp_path, start_daemon):
+    """One face under four names: three pictures are doubtful, with all the other names."""
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / "album").mkdir(exist_ok=True)
+        (tmp_path / "album" / f"{name}.jpg").write_bytes(faces.file_bytes(OBAMA))
+    config = tmp_path / "recocomp.toml"
+    config.write_text("[enrolment]\nduplicate_fpir = 0.000001\n")
+    daemon = start_daemon(config=config.read_text())
+    for where in (["--data", tmp_path / "data", "--config", config], ["--server", f"127.0.0.1:{daemon.port}"]):
+        said = run("enroll", tmp_path / "album", "--collection", "staff", *where).stdout
+        assert "enrolled 4 pictures of 4 people, refused 0, doubtful 3" in said
+        (last,) = [line for line in said.splitlines() if "d.jpg" in line]
+        assert all(f'enrolled as "{name}"' in last for name in "abc")
+        assert said.count("duplicates: among ") == 1 and "duplicate_fpir = 0.000001" in said, said
+
+
+@pytest.mark.parametrize("through", ["data", "daemon"])
+def test_a_model_that_tells_no_duplicates_enrols_all_the_same(mixed_up, start_daemon, tmp_path, through):
+    """Its table has no impostor_cosine: that is said, and faces unlike their person's others are told."""
     shipped = (faces.FOLDER.parents[1] / "models" / "models.toml").read_text()
     table = tmp_path / "models.toml"
     table.write_text("\n".join(line for line in shipped.splitlines() if not line.startswith("impostor_cosine")))
     config = tmp_path / "recocomp.toml"
     config.write_text(f'[models]\ntable = "{table}"\n')
-    ended = run("enroll", mixed_up, "--collection", "staff", "--data", tmp_path / "data", "--config", config)
+    where = ["--data", tmp_path / "data", "--config", config]
+    if through == "daemon":
+        where = ["--server", f"127.0.0.1:{start_daemon(config=config.read_text()).port}"]
+    ended = run("enroll", mixed_up, "--collection", "staff", *where)
     assert ended.returncode == 0, ended.stderr
     assert "enrolled 4 pictures of 3 people, refused 0, doubtful 1" in ended.stdout
+    assert ended.stderr.count("faces under two names are not looked for: duplicates:") == 1

@@ -409,3 +409,15 @@ def test_every_code_is_provoked_or_says_why_not():
     everything = set(MESSAGES) | {400, 404, 405, 408, 413, 414, 429, 431, 505}
     assert set(PROVOKED) | set(NOT_PROVOKED_HERE) == everything
     assert not set(PROVOKED) & set(NOT_PROVOKED_HERE)
+
+
+@pytest.mark.parametrize("path", ["/face/detect", "/face/feature", "/face/search"])
+def test_what_is_wrong_with_the_only_picture_names_its_field(daemon, collection, path):
+    """As for one of several: `face_image: ` and the reason."""
+    for picture, code in {"": 1010, "aGFsbG8=": 1010, "!!": 1010, scenery(): 1009}.items():
+        answer = daemon.ask(path, collection_name=collection, face_image=picture, top_k=1)
+        if path == "/face/detect" and code == 1009:
+            assert answer["err_code"] == 0 and answer["status"] == []
+        else:
+            assert_error(answer, code)
+            assert answer["detail"].startswith("face_image: "), answer

@@ -6,7 +6,7 @@ import math
 import pytest
 
 import faces
-from daemon import run
+from daemon import run, wait_until
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, OBAMA_3, encoded, portrait
 from test_door import ask_to_open, start_door, wait_for_event  # noqa: F401 (a fixture)
 from test_system import metrics
@@ -154,7 +154,7 @@ def test_that_is_said_at_the_start_and_by_doctor(start_door, tmp_path):  # noqa:
     """With nobody enrolled yet: nobody will ever be let in."""
     config = table_without_means(tmp_path)
     daemon, _ = start_door(MEAN, config, enrolled=False)
-    assert "impostor_cosine_fused" in daemon.log()
+    wait_until(lambda: "impostor_cosine_fused" in daemon.log(), 10, "the log says so")
     assert metrics(daemon)["recocomp_door_decides"] == 0
     assert daemon.ask("/create/collection", collection_name="staff")["err_code"] == 0
     said = run("doctor", "--config", daemon.folder / "recocomp.toml", "--data", daemon.data).stdout

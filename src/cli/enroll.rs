@@ -15,6 +15,7 @@ use serde_json::json;
 use walkdir::WalkDir;
 
 use self::client::{Client, resolve};
+use self::doubts::Told;
 use super::bench::progress_bar;
 use super::serve::AddressFile;
 use super::{Failure, while_doing};
@@ -98,6 +99,8 @@ struct Report {
     refused: Vec<Refused>,
     /// Files that were enrolled and should be looked at, and why.
     doubtful: Vec<(PathBuf, String)>,
+    /// How far to trust that; the last one said.
+    remark: Option<String>,
 }
 
 impl Report {
@@ -107,6 +110,9 @@ impl Report {
         }
         for (path, reason) in &self.doubtful {
             println!("doubtful: {}: {reason}", path.display());
+        }
+        if let Some(remark) = &self.remark {
+            println!("{remark}");
         }
         let doubtful = match self.doubtful.len() {
             0 => String::new(),
@@ -141,10 +147,12 @@ async fn enrol(
             Err(reason) => Ok(Err(reason)),
         };
         match outcome {
-            Ok(Ok(doubts)) => {
+            Ok(Ok(told)) => {
                 *report.enrolled.entry(person.clone()).or_default() += 1;
-                let doubts = doubts.into_iter().map(|doubt| (path.clone(), doubt));
-                report.doubtful.extend(doubts);
+                if !told.reasons.is_empty() {
+                    (report.doubtful).push((path.clone(), told.reasons.join("; ")));
+                }
+                report.remark = told.remark.or(report.remark);
             }
             Ok(Err(reason)) => report.refused.push((path.clone(), reason)),
             Err(e) => {
@@ -295,7 +303,7 @@ impl Destination {
         collection: &str,
         person: &str,
         picture: String,
-    ) -> Result<Result<Vec<String>, String>, Failure> {
+    ) -> Result<Result<Told, String>, Failure> {
         let picture = Bytes::from(picture);
         let mut outcome = self.try_to_insert(collection, person, &picture).await?;
         if let Err(e) = &outcome
@@ -304,10 +312,12 @@ impl Destination {
         {
             // An embedding model without a table of impostors tells no duplicates.
             self.asked.duplicates = false;
+            let why = e.detail.as_deref().unwrap_or(e.code.message());
+            eprintln!("faces under two names are not looked for: {why}");
             outcome = self.try_to_insert(collection, person, &picture).await?;
         }
         match outcome {
-            Ok(doubts) => Ok(Ok(doubts)),
+            Ok(told) => Ok(Ok(told)),
             Err(e) => match e.code {
                 Code::NoFace
                 | Code::InvalidImage
@@ -326,7 +336,7 @@ impl Destination {
         collection: &str,
         person: &str,
         picture: &Bytes,
-    ) -> Result<Result<Vec<String>, Error>, Failure> {
+    ) -> Result<Result<Told, Error>, Failure> {
         let asked = self.asked;
         Ok(match &mut self.place {
             Destined::Here(engine) => {
@@ -342,7 +352,7 @@ impl Destination {
                     .await;
                 inserted.and_then(|report| {
                     match (report.failure(), report.rejected.into_iter().next()) {
-                        (None, _) => Ok(doubts::of_engine(&report.doubts)),
+                        (None, _) => Ok(doubts::of_engine(report.doubts)),
                         (Some(_), Some((.., rejection))) => Err(rejection.into()),
                         (Some(code), None) => Err(Error::new(code)),
                     }

@@ -169,7 +169,7 @@ pub struct ModelEntry {
     /// More of them, which were not measured.
     #[serde(default)]
     pub impostor_cosine_extrapolated: Vec<[f64; 2]>,
-    /// As [`ModelEntry::impostor_cosine`], of means of two to five features of a person. Without it there is no opening a door by
+    /// As [`ModelEntry::impostor_cosine`], of means of five features of a person. Without it there is no opening a door by
     /// such means.
     #[serde(default)]
     pub impostor_cosine_fused: Vec<[f64; 2]>,

@@ -167,7 +167,10 @@ fn judge(setup: &Setup, kind: Kind) -> Result<Scores, Failure> {
             match recognizer.recognize(&bytes, Purpose::Probe, checks) {
                 Ok(seen) => {
                     let spent = stage.map_or(Duration::ZERO, |stage| seen.timings.0[stage]);
-                    Ok(seen.liveness.map(|judged| (judged.score, spent)))
+                    // A face was found: without a score the network failed, which is no "no response".
+                    let judged = (seen.liveness)
+                        .ok_or_else(|| format!("{}: the network gave no score", path.display()))?;
+                    Ok(Some((judged.score, spent)))
                 }
                 Err(Refusal::InvalidImage(_) | Refusal::NoFace { .. } | Refusal::Template(_)) => {
                     Ok(None)

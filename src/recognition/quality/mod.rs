@@ -110,13 +110,13 @@ pub struct Shortfall {
 
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Rounded down: a value below its limit must not look like it.
-        let value = (self.value * 10.0).floor() / 10.0;
+        // Rounded apart: a value below its limit must not look like it. In f64, which a limit of tenths survives.
+        let value = (f64::from(self.value) * 10.0).floor() / 10.0;
+        let limit = (f64::from(self.limit) * 10.0 - 1e-4).ceil() / 10.0;
         write!(
             f,
-            "{} is {value:.1}, at least {:.1} is needed ({})",
+            "{} is {value:.1}, at least {limit:.1} is needed ({})",
             self.component,
-            self.limit,
             advice::advice(self.component)
         )
     }
@@ -194,13 +194,14 @@ mod tests {
             "sharpness is 12.3, at least 20.0 is needed (hold still, come nearer, or clean the lens)"
         );
         let nearly = Shortfall {
-            value: 19.98,
+            value: 20.01,
+            limit: 20.04,
             ..found[0]
         };
+        let said = nearly.to_string();
         assert!(
-            nearly
-                .to_string()
-                .starts_with("sharpness is 19.9, at least 20.0")
+            said.starts_with("sharpness is 20.0, at least 20.1"),
+            "{said}"
         );
     }
 

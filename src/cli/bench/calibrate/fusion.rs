@@ -116,7 +116,8 @@ pub struct Measured {
     pub thresholds: Vec<Threshold>,
     /// How far the score of models.toml is from the truth.
     error: f64,
-    /// At a door with so many people of five faces each: the cosine that it asks for, if it opens at all.
+    /// At a door with so many people of five faces each: the cosine that it asks for, if it opens at all. Empty where models.toml
+    /// has no table yet.
     doors: Vec<(usize, Option<f32>)>,
 }
 
@@ -167,13 +168,14 @@ fn way_measured(
         .filter(|threshold| threshold.fmr < 5e-3)
         .collect();
     thresholds.extend(BEYOND.iter().filter_map(|&rate| extrapolate(&tail, rate)));
-    let decision = Decision::of(model, way.fusion);
-    let door = |people| {
-        let faces = people * way.features;
-        let asked = decision.as_ref().ok()?;
-        let threshold = asked.threshold(TARGET_FPIR, Enrolled { people, faces });
-        Some(threshold.ok()?.cosine)
-    };
+    let doors = Decision::of(model, way.fusion).map(|decision| {
+        let door = |people| {
+            let faces = people * way.features;
+            let threshold = decision.threshold(TARGET_FPIR, Enrolled { people, faces });
+            (people, threshold.ok().map(|threshold| threshold.cosine))
+        };
+        DOORS.map(door).to_vec()
+    });
     Measured {
         way,
         people: trials.people,
@@ -181,7 +183,7 @@ fn way_measured(
         genuine,
         thresholds,
         error: calibration_error(shipped, &seen),
-        doors: DOORS.map(|people| (people, door(people))).into(),
+        doors: doors.unwrap_or_default(),
     }
 }
 

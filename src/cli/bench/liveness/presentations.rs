@@ -116,7 +116,9 @@ fn of_list(list: &Path) -> Result<Presentations, Failure> {
     let mut attacks: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for row in reader.deserialize() {
         let Row { path, label } = row.map_err(while_doing(&file))?;
-        if !seen.insert(path.clone()) {
+        // However it is spelled; one that is not there is told when it is read.
+        let place = folder.join(&path);
+        if !seen.insert(place.canonicalize().unwrap_or(place)) {
             return Err(format!("{file}: {path} is listed twice").into());
         }
         match label.trim() {
