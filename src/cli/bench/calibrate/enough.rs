@@ -1,7 +1,7 @@
 //! Whether there are pairs enough for a false match rate.
 
-/// Pairs that have to lie above a threshold for it to be one, as [`super::impostors::Impostors::threshold`] asks.
-const ABOVE: f64 = 5.0;
+/// Pairs that have to lie above a threshold for it to be one.
+pub const ABOVE: f64 = 5.0;
 
 /// What is said of a rate that so many pairs of two people cannot show; `None` if they can.
 pub fn shortage(fmr: f64, pairs: u64) -> Option<String> {

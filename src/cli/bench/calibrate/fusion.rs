@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Pictures;
-use super::impostors::{Impostors, Threshold, extrapolate};
+use super::impostors::{Impostors, Threshold};
 use super::logistic::{Seen, calibration_error};
 use crate::cli::Failure;
 use crate::engine::{Decision, Enrolled};
 use crate::gallery::{Fusion, MAX_FEATURES_PER_TARGET, Template};
 use crate::inference::{ModelEntry, ScoreCurve};
 
-/// False match rates whose thresholds are measured: the last one where a tenth of the pairs that single features have shows it.
+/// False match rates whose thresholds are measured; the last is the lowest that some 190,000 comparisons show.
 const RATES: [f64; 4] = [1e-2, 1e-3, 1e-4, 3e-5];
 
 /// Those that only a straight line gives.
@@ -163,11 +163,7 @@ fn way_measured(
     seen.extend(all.iter().map(|&(cosine, ..)| (cosine, false)));
     let enrolled: Vec<u32> = trials.enrolled.iter().map(|(person, _)| *person).collect();
     let impostors = Impostors::repeated(all, &enrolled, &pictures.people, DRAWS);
-    let mut thresholds = impostors.thresholds(&RATES, samples, 1);
-    let tail: Vec<Threshold> = (thresholds.iter().copied())
-        .filter(|threshold| threshold.fmr < 5e-3)
-        .collect();
-    thresholds.extend(BEYOND.iter().filter_map(|&rate| extrapolate(&tail, rate)));
+    let thresholds = impostors.thresholds_and_beyond(&RATES, &BEYOND, samples);
     let doors = Decision::of(model, way.fusion).map(|decision| {
         let door = |people| {
             let faces = people * way.features;

@@ -1,5 +1,7 @@
 //! Thresholds from every pair of pictures of two people, and how sure they are.
 
+use super::enough::ABOVE;
+
 /// Cosines of all cross-identity pairs: the highest with their people, of the others only how many there are.
 pub struct Impostors {
     /// Highest first: cosine and the two people.
@@ -93,7 +95,7 @@ impl Impostors {
     /// The cosine above which at most the share `fmr` of the pairs lies. `None` if fewer than five pairs do.
     pub fn threshold(&self, fmr: f64) -> Option<f32> {
         let allowed = fmr * self.pairs as f64;
-        if allowed < 5.0 * self.draws as f64 {
+        if allowed < ABOVE * self.draws as f64 {
             return None;
         }
         self.tail.get(allowed as usize).map(|&(cosine, ..)| cosine)
@@ -127,6 +129,22 @@ impl Impostors {
                 })
             })
             .collect()
+    }
+
+    /// [`Impostors::thresholds`] of `rates`, and of the rates `beyond` them where the line of the tail leads.
+    pub fn thresholds_and_beyond(
+        &self,
+        rates: &[f64],
+        beyond: &[f64],
+        samples: usize,
+    ) -> Vec<Threshold> {
+        let mut thresholds = self.thresholds(rates, samples, 1);
+        // The bulk bends the line: it goes on from the tail alone.
+        let tail: Vec<Threshold> = (thresholds.iter().copied())
+            .filter(|threshold| threshold.fmr < 5e-3)
+            .collect();
+        thresholds.extend(beyond.iter().filter_map(|&rate| extrapolate(&tail, rate)));
+        thresholds
     }
 
     /// Thresholds when everyone is there as many `times` as given. Pairs of two copies of one person are no impostors.
@@ -163,7 +181,7 @@ impl Impostors {
 
 /// Continues the line of log10(FMR) over the cosine, which is nearly straight in the tail, to `fmr`. `None` with fewer than
 /// three thresholds.
-pub fn extrapolate(known: &[Threshold], fmr: f64) -> Option<Threshold> {
+fn extrapolate(known: &[Threshold], fmr: f64) -> Option<Threshold> {
     if known.len() < 3 {
         return None;
     }

@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::json;
 
 use self::enough::shortage;
-use self::impostors::{Impostors, Threshold, extrapolate, identity};
+use self::impostors::{Impostors, Threshold, identity};
 use self::logistic::{Bin, Seen, calibration_error, fit, reliability};
 use self::slices::{Groups, Slices};
 use super::pairs::{Pair, PairList, Templates};
@@ -205,12 +205,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// `genuine`: `None` where no face was found.
 fn points(impostors: &Impostors, genuine: &[Option<f32>], samples: usize) -> Vec<Point> {
-    let mut thresholds = impostors.thresholds(&RATES, samples, 1);
-    // The bulk bends the line: it goes on from the tail alone.
-    let tail: Vec<Threshold> = (thresholds.iter().copied())
-        .filter(|threshold| threshold.fmr < 5e-3)
-        .collect();
-    thresholds.extend(extrapolate(&tail, BEYOND));
+    let thresholds = impostors.thresholds_and_beyond(&RATES, &[BEYOND], samples);
     (thresholds.into_iter())
         .map(|threshold| Point {
             threshold,
