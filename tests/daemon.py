@@ -270,9 +270,10 @@ class Daemon:
         return self.status(collection)[0]["feature_num"]
 
 
-def wait_until(condition, seconds: float, what: str) -> None:
-    """Waits for something that must become true; fails the test when it does not."""
+def wait_until(condition, seconds: float, what: str):
+    """Waits for something that must become true, and returns it; fails the test when it does not."""
     deadline = time.monotonic() + seconds * PATIENCE
-    while not condition():
+    while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)
+    return result
