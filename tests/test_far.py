@@ -8,7 +8,7 @@ from PIL import Image
 
 import faces
 from contract import assert_error
-from faces import ASTRONAUT, BIDEN, HEADS, OBAMA, OBAMA_2, OBAMA_3, base64_of, portrait, scenery
+from faces import ASTRONAUT, BIDEN, HEADS, OBAMA, OBAMA_2, OBAMA_3, base64_of, photograph, portrait, scenery
 
 PEOPLE = [OBAMA, OBAMA_2, OBAMA_3, BIDEN, ASTRONAUT]
 GREY = (128, 128, 128)
@@ -156,6 +156,31 @@ def test_of_several_faces_the_largest_counts_from_afar_too(daemon, collection):
     found = daemon.ask("/face/search", collection_name=collection, face_image=room, top_k=1, far=True)
     assert found["status"][0]["result"] == OBAMA
     assert "2 faces were seen" in found["detail"]
+
+
+@functools.cache
+def face_box(daemon, name: str) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the face in the stored picture."""
+    return tuple(max(daemon.ask("/face/detect", face_image=photograph(name))["status"], key=lambda f: f["box"][2])["box"])
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("zoom, beside", [(1.0, False), (1.15, False), (1.3, False), (1.0, True)])
+@pytest.mark.parametrize("name", [BIDEN, OBAMA_2, OBAMA_3, ASTRONAUT])
+def test_a_bystander_never_stands_in_for_who_fills_the_frame(daemon, name, zoom, beside, far):
+    """Behind their shoulder, within the box of the large face, or beside it: small faces are the ones a detector sees best."""
+    x, y, width, height = face_box(daemon, name)
+    centre, half = (x + width / 2, y + height / 2), max(width, height) * zoom / 2
+    square = (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half)
+    near = faces.image(name).crop(tuple(map(round, square))).resize((600, 600), Image.Resampling.LANCZOS)
+    frame = Image.new("RGB", (800 if beside else 600, 600), GREY)
+    frame.paste(near, (0, 0))
+    for side in (110, 150):
+        picture = frame.copy()
+        bystander = faces.head_and_shoulders(OBAMA, side)
+        picture.paste(bystander, (frame.width - side, 0))
+        largest = detect(daemon, picture, far=far)[0]
+        assert lies_at(largest, 300, 300, 600 / zoom), (side, largest["box"])
 
 
 @pytest.mark.parametrize("value", [1, "true", None, []])

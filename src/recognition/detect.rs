@@ -17,6 +17,8 @@ pub(super) const SAME_FACE_IOU: f32 = 0.3;
 pub(super) const PADDED: f32 = 0.5;
 /// And in [`Pass::PaddedMore`].
 pub(super) const PADDED_MORE: f32 = 0.35;
+/// Faces from this share of the picture's longer side may be too large for the full frame to show.
+const NEAR: f32 = 1.0 / 3.0;
 
 /// A face in a picture, in the picture's pixels.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -33,6 +35,9 @@ pub struct Face {
 pub enum Pass {
     /// The picture fills the network's input.
     FullFrame,
+    /// The same; where it shows none but small faces, also the near ones of [`Pass::Padded`]: a
+    /// bystander never stands in for somebody who fills the frame.
+    WithNear,
     /// It fills the middle half: faces that fill the frame come down to a size the network was
     /// trained on.
     Padded,
@@ -45,7 +50,7 @@ pub enum Pass {
 
 impl Pass {
     /// What a picture gets that is not looked at in tiles: each where those before it showed no face.
-    pub const PLAIN: &[Pass] = &[Pass::FullFrame, Pass::Padded, Pass::PaddedMore];
+    pub const PLAIN: &[Pass] = &[Pass::WithNear, Pass::Padded, Pass::PaddedMore];
 }
 
 /// The part of a picture that one run of the network sees, in pixels.
@@ -108,11 +113,29 @@ impl Detector {
         let whole = Region::all_of(picture);
         let mut faces = match pass {
             Pass::FullFrame => self.look(picture, whole, 1.0)?,
+            Pass::WithNear => self.look_with_near(picture)?,
             Pass::Padded => self.look(picture, whole, PADDED)?,
             Pass::PaddedMore => self.look(picture, whole, PADDED_MORE)?,
             Pass::Far => far::look(self, picture)?,
         };
         faces.sort_by(|a, b| b.bounds.area().total_cmp(&a.bounds.area()));
+        Ok(faces)
+    }
+
+    fn look_with_near(&mut self, picture: &Picture) -> Result<Vec<Face>, Refusal> {
+        let whole = Region::all_of(picture);
+        let near = picture.width.max(picture.height) as f32 * NEAR;
+        let is_near = |face: &Face| face.bounds.width.max(face.bounds.height) >= near;
+        let mut faces = self.look(picture, whole, 1.0)?;
+        if !faces.is_empty() && !faces.iter().any(is_near) {
+            let padded = self.look(picture, whole, PADDED)?;
+            let is_new = |face: &Face| {
+                let seen = |other: &Face| face.bounds.iou(&other.bounds) > SAME_FACE_IOU;
+                is_near(face) && !faces.iter().any(seen)
+            };
+            let new: Vec<Face> = padded.into_iter().filter(is_new).collect();
+            faces.extend(new);
+        }
         Ok(faces)
     }
 

@@ -37,7 +37,8 @@ const MAX_OF_A_LOOK: usize = 64;
 /// Detections that are looked at once more, the best. The network runs `SHARES.len() + MAX_TILES +
 /// MAX_FACES * WINDOWS.len()` times at most, 87.
 const MAX_FACES: usize = 32;
-/// A box of which more than this lies within another is the same face: a tile saw a part of it.
+/// A box of which more than this lies within a larger one of a better score is the same face: a tile
+/// saw a part of it.
 const SAME_FACE_NESTING: f32 = 0.7;
 /// Sides of the windows of the last look, as multiples of the box's longer side. The second is for
 /// faces that the first does not show again.
@@ -160,14 +161,16 @@ fn is_uncut(face: &Face, tile: Region, picture: &Picture) -> bool {
 }
 
 /// Of detections of one face the one with the best score stays, as it is: their mean would mix a
-/// sharp look with coarse ones. Best first.
+/// sharp look with coarse ones. A larger box around one of a better score stays as well: the smaller
+/// may be a bystander before somebody who fills the frame. Best first.
 fn suppress(mut found: Vec<Face>) -> Vec<Face> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut faces: Vec<Face> = Vec::new();
     for face in found {
         let same = |other: &Face| {
-            other.bounds.iou(&face.bounds) > SAME_FACE_IOU
-                || other.bounds.nesting(&face.bounds) > SAME_FACE_NESTING
+            let is_part = face.bounds.area() <= other.bounds.area()
+                && other.bounds.nesting(&face.bounds) > SAME_FACE_NESTING;
+            is_part || other.bounds.iou(&face.bounds) > SAME_FACE_IOU
         };
         if !faces.iter().any(same) {
             faces.push(face);
@@ -283,6 +286,15 @@ mod tests {
         assert_eq!(kept.len(), 2);
         assert_eq!(kept[0].bounds, best.bounds);
         assert_eq!(kept[1].bounds, neighbour.bounds);
+    }
+
+    #[test]
+    fn a_bystander_with_a_better_score_never_hides_the_face_around_it() {
+        let near = face(0.0, 0.0, 500.0, 0.7);
+        let bystander = face(400.0, 10.0, 60.0, 0.95);
+        let kept = suppress(vec![near, bystander]);
+        let sides: Vec<f32> = kept.iter().map(|f| f.bounds.width).collect();
+        assert_eq!(sides, [60.0, 500.0]);
     }
 
     #[test]

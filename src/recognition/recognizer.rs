@@ -380,7 +380,7 @@ impl Recognizer {
         match (far, self.options.far) {
             (true, _) => &[Pass::Far],
             (false, FarLooks::Always) => {
-                &[Pass::FullFrame, Pass::Padded, Pass::PaddedMore, Pass::Far]
+                &[Pass::WithNear, Pass::Padded, Pass::PaddedMore, Pass::Far]
             }
             (false, _) => Pass::PLAIN,
         }
