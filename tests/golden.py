@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import faces
 from daemon import Daemon, binary, run
@@ -27,6 +28,8 @@ PURPOSES = ["enrolment", "probe"]
 MEANS = '[recognition]\nfusion = "mean"\n'
 MIN_COSINE = 0.999
 MAX_SCORE_DIFFERENCE = 0.005
+# Of the components of quality, 0 to 100.
+MAX_QUALITY_DIFFERENCE = 1.0
 
 
 def pictures(folder: Path) -> dict[str, Path]:
@@ -83,6 +86,28 @@ def scores(daemon: Daemon, of_means: Daemon, folder: Path) -> dict[str, dict[str
     return result
 
 
+def room() -> Image.Image:
+    """Two people far away, whom only tiles show, and one nearer."""
+    picture = Image.new("RGB", (1280, 720), (128, 128, 128))
+    for name, width, left, top in ((faces.OBAMA, 110, 150, 300), (faces.ASTRONAUT, 100, 700, 90), (faces.BIDEN, 400, 850, 250)):
+        picture.paste(faces.head_and_shoulders(name, width), (left, top))
+    return picture
+
+
+def detected(daemon: Daemon, folder: Path) -> dict[str, list[dict]]:
+    """Every face with the numbers that refuse it: quality and liveness. Also one far look."""
+    room().save(folder / "room.png", compress_level=1)
+    asked = {name: (path, False) for name, path in pictures(folder).items()} | {"room, far": (folder / "room.png", True)}
+    result = {}
+    for name, (path, far) in asked.items():
+        answer = daemon.ask("/face/detect", face_image=faces.base64_of(path.read_bytes()), liveness=True, far=far)
+        assert answer["err_code"] == 0, answer
+        result[name] = [
+            {"box": row["box"], "quality": row["quality"], "liveness": row["liveness"]["score"]} for row in answer["status"]
+        ]
+    return result
+
+
 def freeze() -> None:
     kind = subprocess.run(["file", "-b", binary()[-1]], capture_output=True, text=True, check=True).stdout
     if platform.machine() != "x86_64" or "x86-64" not in kind:
@@ -90,7 +115,12 @@ def freeze() -> None:
     with tempfile.TemporaryDirectory() as folder:
         daemons = [Daemon(Path(folder) / "daemon").start(), Daemon(Path(folder) / "means", config=MEANS).start()]
         try:
-            answers = {"models": models(), "seen": seen(Path(folder)), "scores": scores(*daemons, Path(folder))}
+            answers = {
+                "models": models(),
+                "seen": seen(Path(folder)),
+                "detected": detected(daemons[0], Path(folder)),
+                "scores": scores(*daemons, Path(folder)),
+            }
         finally:
             for daemon in daemons:
                 daemon.stop()

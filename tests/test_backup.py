@@ -7,12 +7,13 @@ import re
 import signal
 import stat
 import subprocess
+import termios
 import threading
 import time
 
 import pytest
 
-from daemon import Daemon, binary, run
+from daemon import Daemon, binary, run, wait_until
 from faces import ASTRONAUT, BIDEN, OBAMA, base64_of, brightness, head_and_shoulders, portrait
 from galleries import (
     PASSPHRASE,
@@ -274,7 +275,8 @@ def test_passphrase_at_the_terminal(filled, tmp_path, secret, again):
     for question, answer in ((b"Passphrase: ", PASSPHRASE), (b"again: ", again)):
         while question not in shown:
             shown += os.read(ours, 1000)
-        time.sleep(0.2)  # the question comes before the terminal is told not to echo
+        # The question comes before the terminal is told not to echo.
+        wait_until(lambda: not termios.tcgetattr(ours)[3] & termios.ECHO, 10, "no echo")
         os.write(ours, answer.encode() + b"\n")
     try:
         while more := os.read(ours, 1000):

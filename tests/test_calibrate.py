@@ -142,10 +142,32 @@ def test_groups_that_cannot_be_used(album, rows, said):
     assert all(part in ended.stderr for part in ["wrong.csv", *said]), ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (9999, ["the other 0 rows need pairs of one person and of two"]),
+        (1, ["the first 1 rows need pairs of one person and of two", "--fit-rows"]),
+    ],
+)
+def test_the_score_is_judged_on_rows_it_was_not_fitted_on(album, rows, said):
+    """No rows left to judge it on is no perfect score, and nothing to fit on is no score."""
+    ended = calibrate(album, "--fit-rows", rows)
+    assert ended.returncode not in (0, 101) and ended.stdout == ""
+    assert all(part in ended.stderr for part in said), ended.stderr
+
+
+def test_a_diagram_that_cannot_be_written_is_told_first(album):
+    """Not after minutes of work, and it is the file that is named."""
+    ended = calibrate(album, "--svg", "no/such/folder/out.svg")
+    assert ended.returncode not in (0, 101) and ended.stdout == ""
+    assert "no/such/folder/out.svg" in ended.stderr
+
+
 def test_groups_need_a_threshold(tmp_path, album):
     """With few pictures there is none at FMR 1e-3: how many pairs are needed is said."""
     (tmp_path / "images").symlink_to(album / "images")
     pairs = [(("obama", 0), ("obama", 1), 1), (("obama", 0), ("biden", 0), 0), (("biden", 0), ("biden", 1), 1)]
+    pairs.append((("obama", 1), ("biden", 1), 0))
     rows = [f"{picture_of(*a)},{picture_of(*b)},{same}" for a, b, same in pairs]
     (tmp_path / "pairs.csv").write_text("\n".join(["path1,path2,same", *rows]) + "\n")
     arguments = ["--all-impostors", "--fit-rows", 2, "--slices", album / "groups.csv"]

@@ -70,6 +70,33 @@ def test_enroll_a_folder_into_the_data(album, start_daemon, tmp_path):
     assert_enrolled(start_daemon(data=data))
 
 
+@pytest.mark.parametrize("through", ["data", "daemon"])
+def test_enroll_looks_far_where_it_is_told_to(start_daemon, tmp_path, through):
+    """A face that only tiles show; where the configuration forbids them, that is said."""
+    room = Image.new("RGB", (1920, 1080), (128, 128, 128))
+    room.paste(faces.head_and_shoulders(BIDEN, 120), (1100, 300))
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "biden.png").write_bytes(encoded(room, "PNG"))
+    no_gate, off = tmp_path / "no_gate.toml", tmp_path / "off.toml"
+    no_gate.write_text("[quality.enrolment]\ninter_eye_distance = 0\nhead_size = 0\nsharpness = 0\nunified_quality_score = 0\n")
+    off.write_text('[recognition]\nfar = "off"\n')
+
+    def enroll(*arguments, config=no_gate):
+        if through == "data":
+            place = ["--data", tmp_path / "data", "--config", config]
+        else:
+            place = ["--server", f"127.0.0.1:{start_daemon(config=config.read_text()).port}"]
+        return run("enroll", tmp_path / "album", "--collection", "staff", *place, *arguments)
+
+    plain = enroll()
+    assert plain.returncode == 2 and "no face" in plain.stdout, plain.stdout + plain.stderr
+    far = enroll("--far")
+    assert far.returncode == 0 and "refused 0" in far.stdout, far.stdout + far.stderr
+    forbidden = enroll("--far", config=off)
+    assert forbidden.returncode == 1 and "recognition.far" in forbidden.stderr, forbidden.stdout + forbidden.stderr
+    assert "duplicates" not in forbidden.stderr and "two names" not in forbidden.stderr
+
+
 def test_enroll_through_a_running_daemon(album, start_daemon):
     """With --server the daemon does the work, and finds everybody at once."""
     daemon = start_daemon()

@@ -287,7 +287,10 @@ def test_a_door_without_people_or_with_too_many(data, start_daemon):
     assert daemon.ask("/create/collection", collection_name="staff")["err_code"] == 0
     assert "warning: collection \"staff\": 0 people, 0 faces: nobody is let in" in of_door(Examined(data, config=config))
     assert daemon.insert("staff", ("obama", portrait(OBAMA)), ("eileen", portrait(ASTRONAUT)))["success_num"] == 2
-    assert "ok: collection \"staff\": 2 people, 2 faces, cosine from 0." in of_door(Examined(data, config=config))
+    said = of_door(Examined(data, config=config))
+    assert "ok: collection \"staff\": 2 people, 2 faces, cosine from 0." in said and "extrapolated" not in said
+    said = of_door(Examined(data, config=config + "target_fpir = 0.00001\n"))
+    assert "ok: collection" in said and "extrapolated from what was measured" in said
     assert "warning: collection" in of_door(Examined(data, config=config + "target_fpir = 0.0000021\n"))
     assert "problem: collection" in of_door(Examined(data, config=config + "target_fpir = 0.000001\n"))
 

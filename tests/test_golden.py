@@ -7,7 +7,7 @@ import json
 import pytest
 
 import golden
-from golden import MAX_SCORE_DIFFERENCE, MIN_COSINE
+from golden import MAX_QUALITY_DIFFERENCE, MAX_SCORE_DIFFERENCE, MIN_COSINE
 
 NEW_MODELS = "the networks inside are others than those of tests/data/golden.json: `make golden` on x86-64 freezes their answers"
 
@@ -38,6 +38,27 @@ def test_the_same_faces_and_templates(frozen, tmp_path):
                 if moved > 0.02 * max(then["box"][2:]) or not cosine >= MIN_COSINE:
                     wrong.append(line)
             print(line)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_same_faces_pass_and_are_refused(frozen, start_daemon, tmp_path):
+    """Quality and liveness of every face, also of a far look: what gates and doors decide by."""
+    detected = golden.detected(start_daemon(), tmp_path)
+    assert {name: len(rows) for name, rows in detected.items()} == {name: len(rows) for name, rows in frozen["detected"].items()}
+    print(f"\n{'picture':<20} {'box moved, px':>13} {'liveness':>10} {'quality differs by at most':>28}")
+    wrong = []
+    for name, rows in frozen["detected"].items():
+        for then, now in zip(rows, detected[name], strict=True):
+            moved = max(abs(a - b) for a, b in zip(then["box"], now["box"], strict=True))
+            live = now["liveness"] - then["liveness"]
+            assert (then["quality"] is None) == (now["quality"] is None), name
+            by_component = {key: abs(value - now["quality"][key]) for key, value in (then["quality"] or {}).items()}
+            component, most = max(by_component.items(), key=lambda item: item[1], default=("-", 0))
+            line = f"{name:<20} {moved:>13.2f} {live:>+10.6f} {most:>8.1f} {component}"
+            print(line)
+            if moved > 0.02 * max(then["box"][2:]) or abs(live) > MAX_SCORE_DIFFERENCE or most > MAX_QUALITY_DIFFERENCE:
+                wrong.append(line)
+    assert len(frozen["detected"]["room, far"]) == 3
     assert not wrong, "\n".join(wrong)
 
 

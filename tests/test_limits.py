@@ -259,7 +259,9 @@ def test_clients_that_leave_in_the_middle_of_a_batch_free_their_places(start_dae
     daemon.ask("/create/collection", collection_name="face_col")
     pictures = [portrait(BIDEN)] * 300
     connections = []
-    for client in range(3):
+
+    def begin_batch():
+        client = len(connections)
         fields = {
             "collection_name": "face_col",
             "target_id": [f"person_{client}_{number}" for number in range(len(pictures))],
@@ -268,15 +270,19 @@ def test_clients_that_leave_in_the_middle_of_a_batch_free_their_places(start_dae
         body = json.dumps(fields).encode()
         connections.append(daemon.connect())
         head = f"POST {PREFIX}/face/insert HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        connections[-1].sendall(head.encode() + body[:-1])
-    for connection in connections:
-        connection.sendall(b"}")
-    time.sleep(1)  # The searches below are not to take a place before the batches have theirs.
+        connections[-1].sendall(head.encode() + body)
 
     def search():
         return daemon.ask("/face/search", collection_name="face_col", face_image=portrait(OBAMA), top_k=1)
 
-    wait_until(lambda: search()["err_code"] == 1014, 20, "the queue is full")
+    def is_full():
+        """One more batch where a search found a place: one that came while another search had it was refused."""
+        refused = search()["err_code"] == 1014
+        if not refused:
+            begin_batch()
+        return refused
+
+    wait_until(is_full, 60, "the queue is full")
     for connection in connections:
         if goodbye == "resets":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -101,7 +101,7 @@ def test_ready_means_that_a_search_is_answered(tmp_path, start_daemon, manager):
     found = []
     manager.on_ready = lambda: found.append(search(port))
     daemon.start()
-    wait_until(lambda: found, 60, "READY=1")
+    wait_until(lambda: found and manager.times("READY=1"), 60, "READY=1")
     assert found[0]["err_code"] == 0 and found[0]["status"][0]["result"] == "obama", found
     assert len(manager.times("READY=1")) == 1
     assert not manager.times("WATCHDOG=1"), "no watchdog was asked for"
@@ -162,7 +162,7 @@ def test_the_watchdog_is_fed_at_half_the_time(watched, manager):
 def test_a_full_queue_does_not_starve_the_watchdog(start_daemon, manager):
     """More batches than there are places: clients are told 503, the watchdog is fed all the same."""
     config = "[recognition]\nworkers = 1\n[limits]\nqueue = 1\n"
-    daemon = start_daemon(config=config, environment={**manager.environment(), "WATCHDOG_USEC": str(2 * PATIENCE_US)})
+    daemon = start_daemon(config=config, environment={**manager.environment(), "WATCHDOG_USEC": str(10 * PATIENCE_US)})
     daemon.ask("/create/collection", collection_name="face_col")
     answers = []
     stop = threading.Event()

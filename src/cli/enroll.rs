@@ -24,6 +24,7 @@ use crate::engine::{
     Asked, Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
 };
 use crate::license::{self, License};
+use crate::recognition::FarLooks;
 use crate::{inference, telemetry};
 
 /// Enrol a folder of pictures
@@ -45,6 +46,9 @@ pub struct Arguments {
     /// Enrol through the daemon at this address [default: into the data folder; through the daemon if one runs on it]
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<String>,
+    /// Look at every picture in tiles as well, for small faces; some twenty times the work
+    #[arg(long)]
+    far: bool,
     /// File with the token that the daemon's door asks of whoever changes its people [default: the variable RECOCOMP_TOKEN; for the daemon
     /// on this data also door.token_file of the configuration]
     #[arg(long, value_name = "FILE")]
@@ -233,6 +237,8 @@ fn person_of(root: &Path, path: &Path) -> Option<String> {
 /// Where templates go.
 struct Destination {
     place: Destined,
+    /// Whether pictures are looked at in tiles.
+    far: bool,
     /// Not about duplicates, once it is known that they cannot be told there.
     asked: Asked,
 }
@@ -244,28 +250,38 @@ enum Destined {
 }
 
 impl Destined {
-    fn asking_for_doubts(self) -> Destination {
+    fn asking_for_doubts(self, far: bool) -> Destination {
         let asked = Asked {
             duplicates: true,
             disagreements: true,
         };
-        Destination { place: self, asked }
+        Destination {
+            place: self,
+            far,
+            asked,
+        }
     }
 }
 
 impl Destination {
     async fn open(arguments: &Arguments, config: &Config) -> Result<Destination, Failure> {
+        let far = arguments.far;
         if let Some(server) = &arguments.server {
             let address = resolve(server)?;
             let client = Client::connect(address, arguments.token()?).await?;
-            return Ok(Destined::Daemon(client).asking_for_doubts());
+            return Ok(Destined::Daemon(client).asking_for_doubts(far));
         }
+        // A daemon says so itself.
+        let refused = far && config.recognition.far == FarLooks::Off;
         // A daemon that runs on this data goes by its own.
         let license = license::of_files(&config.storage.data);
         let limits = license.clone().unwrap_or_else(|_| License::none());
         match Engine::start(config.engine_options(), limits) {
+            Ok(_) if refused => {
+                Err("--far cannot be had: recognition.far is \"off\" in the configuration".into())
+            }
             Ok(engine) => license
-                .map(|_| Destined::Here(Box::new(engine)).asking_for_doubts())
+                .map(|_| Destined::Here(Box::new(engine)).asking_for_doubts(far))
                 .map_err(Failure::from),
             Err(e) if e.is_locked() => {
                 let address = AddressFile::read(&config.storage.data)
@@ -275,7 +291,7 @@ impl Destination {
                     format!("{e}; and {refused}: name its address with --server")
                 })?;
                 eprintln!("a daemon runs on this data: enrolling through {address}");
-                Ok(Destined::Daemon(client).asking_for_doubts())
+                Ok(Destined::Daemon(client).asking_for_doubts(far))
             }
             Err(e) => Err(e.into()),
         }
@@ -308,6 +324,7 @@ impl Destination {
         let mut outcome = self.try_to_insert(collection, person, &picture).await?;
         if let Err(e) = &outcome
             && e.code == Code::InvalidParameter
+            && (e.detail.as_deref()).is_some_and(|detail| detail.starts_with("duplicates"))
             && self.asked.duplicates
         {
             // An embedding model without a table of impostors tells no duplicates.
@@ -337,14 +354,14 @@ impl Destination {
         person: &str,
         picture: &Bytes,
     ) -> Result<Result<Told, Error>, Failure> {
-        let asked = self.asked;
+        let (asked, far) = (self.asked, self.far);
         Ok(match &mut self.place {
             Destined::Here(engine) => {
                 let item = Item {
                     target: person.to_owned(),
                     picture: EncodedPicture {
                         text: picture.clone(),
-                        far: false,
+                        far,
                     },
                 };
                 let inserted = engine
@@ -363,6 +380,7 @@ impl Destination {
                     "collection_name": collection,
                     "face_image": [String::from_utf8_lossy(picture)],
                     "target_id": [person],
+                    "far": far,
                     "duplicates": asked.duplicates,
                     "disagreements": asked.disagreements,
                 });

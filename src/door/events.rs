@@ -65,6 +65,9 @@ pub struct Opened {
     /// The cosine that was needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
+    /// Its false match rate is rarer than what the embedding model was measured for: models.toml.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extrapolated: bool,
     #[serde(flatten)]
     pub request: Origin,
 }

@@ -32,6 +32,8 @@ pub const SHOWN: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often the same fault is told.
 const FAULT_EVERY: Duration = Duration::from_secs(600);
+/// After so long without it a fault that was not told each time is over.
+const STEADY: Duration = Duration::from_secs(5);
 
 /// What the keeper is asked for.
 pub enum Command {
@@ -78,7 +80,7 @@ impl Keeper {
                     None => self.take_again()?,
                 };
                 self.shared.begin();
-                self.tend(inputs, tell, &mut told)
+                self.tend(inputs, tell, &mut last, &mut told)
             });
             let released = whole(|| self.shared.release());
             self.shared.tending.store(false, Ordering::Relaxed);
@@ -140,19 +142,28 @@ impl Keeper {
         &self,
         mut inputs: Box<dyn gpio::Inputs>,
         tell: bool,
+        last: &mut Option<(String, Instant)>,
         told: &mut SignalFaults,
     ) -> Result<(), GpioError> {
         let first = inputs.read()?;
         let mut controller = Controller::new(self.rules, first, self.shared.now());
-        if tell {
-            self.journal.tell(Event::Started {
-                board: self.board.to_string(),
-                door_open: first.door_open,
-            });
-        }
+        let since = Instant::now();
+        let mut sensed = first;
+        let mut started = false;
         loop {
+            // After a fault that was there before: only once it has gone for a while, and then the next one is news.
+            if !started && (tell || since.elapsed() >= STEADY) {
+                started = true;
+                self.journal.tell(Event::Started {
+                    board: self.board.to_string(),
+                    door_open: sensed.door_open,
+                });
+                if !tell {
+                    *last = None;
+                }
+            }
             let begun = Instant::now();
-            let sensed = inputs.read()?;
+            sensed = inputs.read()?;
             if begun.elapsed() >= LIFELESS {
                 // The guard releases the relay then. An opening that it ended does not come back.
                 return Err(GpioError::driver("inputs", "stood still"));

@@ -332,6 +332,7 @@ impl Engine {
             collection: Some(access.collection().into()),
             cosine: Some(best.cosine),
             threshold: Some(threshold.cosine),
+            extrapolated: threshold.extrapolated,
             request: origin.clone(),
         };
         let refused = Denied {

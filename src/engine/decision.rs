@@ -99,10 +99,10 @@ pub enum Undecidable {
     #[error("nobody is enrolled")]
     Nobody,
     #[error(
-        "with {count} {of} enrolled a target_fpir of {target} needs a false match rate of {rate:.1e}, and the embedding model was \
-         measured only down to {limit:.0e}: at most {most} {of}, or a target_fpir of at least {least:.1e}"
+        "with {count} {of} enrolled a target_fpir of {target} needs a false match rate of {rate:.1e}, and the table of the \
+         embedding model ends at {limit:.0e}: at most {most} {of}, or a target_fpir of at least {least:.1e}"
     )]
-    BeyondMeasurement {
+    BeyondTable {
         count: usize,
         /// Faces or people.
         of: &'static str,
@@ -117,7 +117,7 @@ pub enum Undecidable {
 impl Undecidable {
     /// The same about people.
     fn of_people(mut self) -> Undecidable {
-        if let Undecidable::BeyondMeasurement { of, .. } = &mut self {
+        if let Undecidable::BeyondTable { of, .. } = &mut self {
             *of = "people";
         }
         self
@@ -185,7 +185,7 @@ impl Impostors {
         if x < last - 1e-9 || !x.is_finite() {
             let limit = 10_f64.powf(last);
             let most = (-target).ln_1p() / (-limit).ln_1p();
-            return Err(Undecidable::BeyondMeasurement {
+            return Err(Undecidable::BeyondTable {
                 count: chances,
                 of: "faces",
                 target,

@@ -152,12 +152,12 @@ impl Engine {
         match impostors.threshold(target, faces) {
             Ok(threshold) => Ok((threshold.cosine, None)),
             Err(Undecidable::Nobody) => Ok((1.0, None)),
-            Err(Undecidable::BeyondMeasurement { .. }) => {
+            Err(Undecidable::BeyondTable { .. }) => {
                 let strictest = impostors.strictest();
                 let share = -(faces as f64 * (-strictest.rate).ln_1p()).exp_m1();
                 let remark = format!(
                     "duplicates: among {faces} faces about {:.0} % of new people are taken for somebody else, \
-                     duplicate_fpir = {target} is beyond what the embedding model was measured for",
+                     duplicate_fpir = {target} is beyond the table of the embedding model",
                     100.0 * share
                 );
                 Ok((strictest.cosine, Some(remark)))

@@ -47,8 +47,13 @@ fn row(seen: &SeenFace, liveness: bool) -> Value {
 
 fn quality(quality: &Quality) -> Map<String, Value> {
     (COMPONENTS.into_iter().zip(quality.values()))
-        .map(|(name, value)| (name.to_owned(), json!(tenths(value))))
+        .map(|(name, value)| (name.to_owned(), json!(shown(value))))
         .collect()
+}
+
+/// Rounded down, as refusals for quality do it: what is shown as a limit's value or more has passed it.
+fn shown(value: f32) -> f64 {
+    (f64::from(value) * 10.0).floor() / 10.0
 }
 
 /// To one digit after the point: more would be noise.

@@ -363,14 +363,18 @@ mod tests {
     async fn a_probe_goes_before_whatever_waits() {
         let (pool, place, release) = busy_pool();
         let (order, done) = mpsc::channel();
-        let waiting: Vec<_> = (0..50)
+        const WAITING: usize = 50;
+        let waiting: Vec<_> = (0..WAITING)
             .map(|_| {
                 let order = order.clone();
                 place.submit(move |_| order.send("waited").unwrap())
             })
             .collect();
+        let shared = pool.shared.clone();
         let releaser = thread::spawn(move || {
-            thread::sleep(LIMIT / 4);
+            while shared.lock().jobs.len() <= WAITING {
+                thread::sleep(Duration::from_millis(1));
+            }
             drop(release);
         });
         let probed = order.clone();

@@ -106,7 +106,10 @@ impl Landmarks {
         self.back = Some(back);
         let points = self.alignment_points(&back);
         let finite = points.iter().all(|p| p.x.is_finite() && p.y.is_finite());
-        Ok(finite.then_some(points))
+        let apart = points
+            .iter()
+            .any(|p| (p.x - points[0].x).hypot(p.y - points[0].y) > 1e-3);
+        Ok((finite && apart).then_some(points))
     }
 
     /// Runs the network on a grey square.

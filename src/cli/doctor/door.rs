@@ -173,7 +173,11 @@ fn collection(patient: &Patient, report: &mut Report, settings: &Settings) {
             report.warning(format!("{said}, nearly as many as may be: {why}"), more)
         }
         (Ok(threshold), Ok(_)) => {
-            report.ok(format!("{said}, cosine from {:.3}", threshold.cosine));
+            let how = match threshold.extrapolated {
+                true => ", extrapolated from what was measured",
+                false => "",
+            };
+            report.ok(format!("{said}, cosine from {:.3}{how}", threshold.cosine));
         }
     }
 }

@@ -191,7 +191,7 @@ fn what_left_a_large_collection_is_erased_by_erase_removed() {
 
 #[test]
 fn changes_during_a_compaction_stay() {
-    let (directory, gallery) = enrolled(LARGE, 16 << 20);
+    let (directory, gallery) = enrolled(LARGE, 4 << 20);
     let mut expected = contents(&gallery, "c");
     while_compacting(&gallery, directory.path(), || {
         gallery.remove_target("c", &person(1)).unwrap();

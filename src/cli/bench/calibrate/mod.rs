@@ -8,6 +8,7 @@ mod logistic;
 mod slices;
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::OpenOptions;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -121,16 +122,26 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let groups = (arguments.slices.as_deref())
         .map(|file| Groups::read(file, &pairs, &arguments.list.pairs))
         .transpose()?;
-    let templates = arguments.list.templates(&mut setup, &pairs, all)?;
     let fit_rows = arguments.fit_rows.unwrap_or(pairs.len() / 3);
+    let (fitted_on, reported_on) = pairs.split_at(fit_rows.min(pairs.len()));
+    for (rows, what) in [(fitted_on, "first"), (reported_on, "other")] {
+        need_both_kinds(rows, what)?;
+    }
+    // Told before the pictures are looked at, which takes minutes.
+    if let Some(path) = &arguments.svg {
+        (OpenOptions::new().append(true).create(true).open(path))
+            .map_err(while_doing(path.display()))?;
+    }
+    let templates = arguments.list.templates(&mut setup, &pairs, all)?;
     let seen = |pairs: &[Pair]| -> Vec<Seen> {
         (pairs.iter())
             .filter_map(|pair| Some((templates.cosine(pair)?, pair.same == 1)))
             .collect()
     };
-    let (fitted_on, reported_on) = pairs.split_at(fit_rows.min(pairs.len()));
     let curve = fit(&seen(fitted_on)).ok_or_else(|| {
-        format!("the first {fit_rows} rows need pairs of one person and of two; see --fit-rows")
+        format!(
+            "no face is seen in the pairs of one kind in the first {fit_rows} rows; see --fit-rows"
+        )
     })?;
     let shipped = setup.models.score;
     let held_out = seen(reported_on);
@@ -201,6 +212,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         false => report.print(),
     }
     Ok(())
+}
+
+/// The score is fitted on the first rows and judged on the others: both take pairs of one person and of two.
+fn need_both_kinds(rows: &[Pair], what: &str) -> Result<(), Failure> {
+    let genuine = rows.iter().filter(|pair| pair.same == 1).count();
+    match genuine {
+        some if some > 0 && some < rows.len() => Ok(()),
+        _ => Err(format!(
+            "the {what} {} rows need pairs of one person and of two, {genuine} are of one: mix the rows, or see --fit-rows",
+            rows.len()
+        )
+        .into()),
+    }
 }
 
 /// `genuine`: `None` where no face was found.
