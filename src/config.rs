@@ -1,6 +1,7 @@
 //! `recocomp.toml` to [`Config`]. Every key has a default; an unknown key is refused.
 
 mod fusion;
+mod wording;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -224,7 +225,7 @@ impl Config {
         let mut unknown = Vec::new();
         let config: Config =
             serde_ignored::deserialize(parsed, |path| unknown.push(path.to_string()))
-                .map_err(|e| e.to_string())?;
+                .map_err(|e| wording::plain(&e.to_string()))?;
         if let Some(key) = unknown.first() {
             return Err(match nearest(key, Config::known_keys()) {
                 Some(known) => format!("there is no key `{key}`, did you mean `{known}`?"),

@@ -75,10 +75,10 @@ def test_a_face_2000_pixels_wide(daemon, name, far):
 
 
 @pytest.mark.parametrize("far", [False, True])
-@pytest.mark.parametrize("degrees", [-30, 30])
+@pytest.mark.parametrize("degrees", [-45, -30, 30, 45])
 @pytest.mark.parametrize("name", PEOPLE)
 def test_a_tilted_head(daemon, name, degrees, far):
-    """30 degrees to either shoulder; the line between the eyes is tilted as much."""
+    """30 and 45 degrees to either shoulder; the line between the eyes is tilted as much."""
     straight = faces.head_and_shoulders(name)
     (before,) = detect(daemon, straight, far=far)
     (face,) = detect(daemon, straight.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=GREY), far=far)

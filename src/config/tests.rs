@@ -68,6 +68,29 @@ fn wrong_values_name_the_key() {
 }
 
 #[test]
+fn wrong_types_are_told_in_words_of_the_file() {
+    for (text, expected) in [
+        (
+            "[quality]\nsearch = 5",
+            "integer `5`, a table with keys of its own is expected\n",
+        ),
+        ("limits = true", "a table with keys of its own is expected"),
+        (
+            "[enrolment]\nduplicates = true",
+            "one of the words that docs/ref/config.md lists is expected, in quotes",
+        ),
+        ("[recognition]\nfusion = 2", "one of the words"),
+    ] {
+        let said = Config::parse(text).unwrap_err();
+        assert!(said.contains(expected), "{text}: {said}");
+        assert!(
+            !said.contains("struct") && !said.contains("wanted"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn the_reference_describes_every_key() {
     let reference = include_str!("../../docs/ref/config.md");
     for key in Config::known_keys() {

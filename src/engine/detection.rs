@@ -6,7 +6,8 @@ use crate::recognition::{LivenessDemand, SeenFace};
 
 impl Engine {
     /// Every face of `picture`, largest first; none is no error. No gate is asked: this is how a client
-    /// learns what one would say. With `liveness` each face is judged, and none refused for it. In a
+    /// learns what one would say, of a search. Enrolment looks at the landmarks twice and measures a
+    /// little differently. With `liveness` each face is judged, and none refused for it. In a
     /// picture to be looked at as far, faces too unclear to be recognised are told as well.
     ///
     /// # Errors
