@@ -7,7 +7,10 @@ pub(super) fn plain(message: &str) -> String {
         "wanted string or table",
         "one of the words that docs/ref/config.md lists is expected, in quotes",
     );
-    let Some((before, named)) = message.split_once("expected struct ") else {
+    let message = (message.replace("expected usize", "expected a whole number"))
+        .replace("expected u64", "expected a whole number")
+        .replace("expected path string", "expected a path in quotes");
+    let Some((before, named)) = message.rsplit_once("expected struct ") else {
         return message;
     };
     let rest = named.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');

@@ -35,6 +35,36 @@ const FAULT_EVERY: Duration = Duration::from_secs(600);
 /// After so long without it a fault that was not told each time is over.
 const STEADY: Duration = Duration::from_secs(5);
 
+/// Which faults are told: one that lasts, or comes and goes, must not push older events out of the log.
+#[derive(Default)]
+struct Faults {
+    /// What was told last, and when.
+    told: Option<(String, Instant)>,
+    /// When it was told last that an untold one is over.
+    ended: Option<Instant>,
+}
+
+impl Faults {
+    fn is_news(&mut self, what: &str) -> bool {
+        let news = (self.told.as_ref())
+            .is_none_or(|(said, at)| said != what || at.elapsed() >= FAULT_EVERY);
+        if news {
+            self.told = Some((what.to_owned(), Instant::now()));
+        }
+        news
+    }
+
+    /// If so, the next fault is news again.
+    fn end_is_news(&mut self) -> bool {
+        let news = self.ended.is_none_or(|at| at.elapsed() >= FAULT_EVERY);
+        if news {
+            self.ended = Some(Instant::now());
+            self.told = None;
+        }
+        news
+    }
+}
+
 /// What the keeper is asked for.
 pub enum Command {
     /// Open for this face. No answer: the pins cannot be used.
@@ -69,7 +99,7 @@ impl Keeper {
     /// that the exit button works again.
     pub fn run(self, inputs: Box<dyn gpio::Inputs>) {
         let mut inputs = Some(inputs);
-        let mut last: Option<(String, Instant)> = None;
+        let mut faults = Faults::default();
         let mut tell = true;
         let mut told = SignalFaults::default();
         loop {
@@ -80,7 +110,7 @@ impl Keeper {
                     None => self.take_again()?,
                 };
                 self.shared.begin();
-                self.tend(inputs, tell, &mut last, &mut told)
+                self.tend(inputs, tell, &mut faults, &mut told)
             });
             let released = whole(|| self.shared.release());
             self.shared.tending.store(false, Ordering::Relaxed);
@@ -96,11 +126,8 @@ impl Keeper {
                     format!("{e}; the relay could not be released: {release}")
                 }
             };
-            // A lasting fault must not push older events out of the log.
-            tell = (last.as_ref())
-                .is_none_or(|(said, at)| *said != what || at.elapsed() >= FAULT_EVERY);
+            tell = faults.is_news(&what);
             if tell {
-                last = Some((what.clone(), Instant::now()));
                 self.journal.tell(Event::Fault { what });
             }
             if self.wait_for_stop(AGAIN_AFTER) {
@@ -142,7 +169,7 @@ impl Keeper {
         &self,
         mut inputs: Box<dyn gpio::Inputs>,
         tell: bool,
-        last: &mut Option<(String, Instant)>,
+        faults: &mut Faults,
         told: &mut SignalFaults,
     ) -> Result<(), GpioError> {
         let first = inputs.read()?;
@@ -151,16 +178,13 @@ impl Keeper {
         let mut sensed = first;
         let mut started = false;
         loop {
-            // After a fault that was there before: only once it has gone for a while, and then the next one is news.
-            if !started && (tell || since.elapsed() >= STEADY) {
+            // After a fault that was not told: once it is over.
+            if !started && (tell || (since.elapsed() >= STEADY && faults.end_is_news())) {
                 started = true;
                 self.journal.tell(Event::Started {
                     board: self.board.to_string(),
                     door_open: sensed.door_open,
                 });
-                if !tell {
-                    *last = None;
-                }
             }
             let begun = Instant::now();
             sensed = inputs.read()?;

@@ -17,8 +17,11 @@ pub(super) const SAME_FACE_IOU: f32 = 0.3;
 pub(super) const PADDED: f32 = 0.5;
 /// And in [`Pass::PaddedMore`].
 pub(super) const PADDED_MORE: f32 = 0.35;
-/// Faces from this share of the picture's longer side may be too large for the full frame to show.
+/// A face from this share of the picture's longer side may be too large for the full frame to show.
 const NEAR: f32 = 1.0 / 3.0;
+/// The full frame still hints at such a face with this score: at 97 of 100 that fill it, where 0.5 finds 13
+/// (`bench detection --fill`, `recognition.min_detection_score` set to either).
+const HINT: f32 = 0.1;
 
 /// A face in a picture, in the picture's pixels.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -35,8 +38,9 @@ pub struct Face {
 pub enum Pass {
     /// The picture fills the network's input.
     FullFrame,
-    /// The same; where it shows none but small faces, also the near ones of [`Pass::Padded`]: a
-    /// bystander never stands in for somebody who fills the frame.
+    /// The same; where it hints at a larger face than those it shows, also the near ones of
+    /// [`Pass::Padded`] or [`Pass::PaddedMore`]: a bystander does not stand in for somebody who fills
+    /// the frame.
     WithNear,
     /// It fills the middle half: faces that fill the frame come down to a size the network was
     /// trained on.
@@ -124,17 +128,28 @@ impl Detector {
 
     fn look_with_near(&mut self, picture: &Picture) -> Result<Vec<Face>, Refusal> {
         let whole = Region::all_of(picture);
+        let frame = self.run(picture, whole, 1.0)?;
+        let mut faces = self.read(&frame, self.min_score);
         let near = picture.width.max(picture.height) as f32 * NEAR;
-        let is_near = |face: &Face| face.bounds.width.max(face.bounds.height) >= near;
-        let mut faces = self.look(picture, whole, 1.0)?;
-        if !faces.is_empty() && !faces.iter().any(is_near) {
-            let padded = self.look(picture, whole, PADDED)?;
-            let is_new = |face: &Face| {
-                let seen = |other: &Face| face.bounds.iou(&other.bounds) > SAME_FACE_IOU;
-                is_near(face) && !faces.iter().any(seen)
-            };
-            let new: Vec<Face> = padded.into_iter().filter(is_new).collect();
-            faces.extend(new);
+        let largest = (faces.iter().map(|f| f.bounds.area())).fold(0.0, f32::max);
+        let stands_nearer = |face: &Face| {
+            let bounds = face.bounds;
+            let seen = |other: &Face| bounds.iou(&other.bounds) > SAME_FACE_IOU;
+            bounds.width.max(bounds.height) >= near
+                && bounds.area() > largest
+                && !faces.iter().any(seen)
+        };
+        let hints = self.read(&frame, HINT.min(self.min_score));
+        if faces.is_empty() || !hints.iter().any(stands_nearer) {
+            return Ok(faces);
+        }
+        for share in [PADDED, PADDED_MORE] {
+            let found = self.look(picture, whole, share)?;
+            let nearer: Vec<Face> = found.into_iter().filter(stands_nearer).collect();
+            if !nearer.is_empty() {
+                faces.extend(nearer);
+                break;
+            }
         }
         Ok(faces)
     }
@@ -161,16 +176,26 @@ impl Detector {
         share: f32,
         min_score: f32,
     ) -> Result<Vec<Face>, Refusal> {
+        let frame = self.run(picture, region, share)?;
+        Ok(self.read(&frame, min_score))
+    }
+
+    /// Runs the network on a part of the picture; what it shows is to be [read](Detector::read).
+    fn run(&mut self, picture: &Picture, region: Region, share: f32) -> Result<Frame, Refusal> {
         let frame = self.letterbox(picture, region, share);
         self.network.run(&self.canvas, &mut self.scratch)?;
         self.network.output("boxes", &mut self.boxes)?;
         self.network.output("scores", &mut self.scores)?;
-        let mut faces = decode(&self.boxes, &self.scores, min_score);
-        faces = merge(faces);
+        Ok(frame)
+    }
+
+    /// The faces from `min_score` of the last run, best first.
+    fn read(&self, frame: &Frame, min_score: f32) -> Vec<Face> {
+        let mut faces = merge(decode(&self.boxes, &self.scores, min_score));
         for face in &mut faces {
             frame.to_picture(face, self.network.input().width as f32);
         }
-        Ok(faces)
+        faces
     }
 
     /// Draws `region`, its proportions kept, into the middle of the grey input.
