@@ -179,6 +179,18 @@ def test_a_broken_led_keeps_no_door_shut(start_door, broken):
     assert board.changes(broken) == []
 
 
+def test_the_end_of_a_lasting_fault_is_told(start_door):
+    """Which is told once, however often the pins are tried meanwhile: the log does not end with a fault that is over."""
+    daemon, board = start_door()
+    board.inputs("fail")
+    wait_for_event(daemon.data, "fault")
+    time.sleep(3)  # two or three more attempts
+    assert len(events(daemon.data, "fault")) == 1
+    board.inputs()
+    wait_for_event(daemon.data, "started", 2)
+    assert events(daemon.data)[-1]["event"] == "started"
+
+
 def test_a_relay_that_fails_opened_nothing(start_door):
     daemon, board = start_door()
     board.inputs("fail-relay")
@@ -235,7 +247,7 @@ def test_the_door_works_without_its_audit_log(start_door, tmp_path):
 
 
 def test_too_many_faces_are_told_before_somebody_stands_outside(start_door):
-    """The third face leaves a rate of mistakes that was never measured: from then on nobody is let in, which log and metrics say at
+    """The third face leaves a rate of mistakes that is beyond the table: from then on nobody is let in, which log and metrics say at
     once."""
     daemon, board = start_door("target_fpir = 0.0000021\n")
     assert metrics(daemon)["recocomp_door_decides"] == 1

@@ -219,7 +219,7 @@ def test_a_stricter_rate_asks_for_more(start_daemon):
         enrol(daemon, "staff", *[(f"n{n}", ASTRONAUT) for n in range(4)], ("obama", OBAMA))
         answer = daemon.insert("staff", ("rough", rough), ("good", good))
         found[rate] = {row["target_id"] for row in answer["duplicates"] if row["result"] == "obama"}
-        # Seven faces at 1e-6 are beyond what the model was measured for.
+        # Seven faces at 1e-6 are beyond the table of the model.
         assert ("duplicate_fpir = 0.000001" in answer.get("detail", "")) == (rate < 0.1), answer
     assert found == {0.1: {"rough", "good"}, 0.000001: {"good"}}
 

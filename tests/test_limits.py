@@ -254,7 +254,7 @@ def test_a_batch_takes_one_place_however_many_pictures_it_has(start_daemon):
 
 @pytest.mark.parametrize("goodbye", ["closes", "resets"])
 def test_clients_that_leave_in_the_middle_of_a_batch_free_their_places(start_daemon, goodbye):
-    """Three long batches fill the queue and their clients are gone: others are served soon, and no half of a batch is kept."""
+    """Long batches fill the queue and their clients are gone: others are served soon, and no half of a batch is kept."""
     daemon = start_daemon(config="[recognition]\nworkers = 1\n[limits]\nqueue = 2\n")
     daemon.ask("/create/collection", collection_name="face_col")
     pictures = [portrait(BIDEN)] * 300

@@ -363,6 +363,16 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_that_comes_and_goes_is_told_a_few_times() {
+        let mut faults = Faults::default();
+        assert!(faults.is_news("a wire is loose") && !faults.is_news("a wire is loose"));
+        assert!(faults.is_news("another"));
+        assert!(faults.end_is_news() && faults.is_news("another"));
+        assert!(!faults.end_is_news() && !faults.is_news("another"));
+        assert!(faults.is_news("a wire is loose"));
+    }
+
+    #[test]
     fn a_face_that_nobody_waits_for_any_more_opens_nothing() {
         let now = Instant::now();
         // Not of the test's own waiting: it is asked for a minute from now.

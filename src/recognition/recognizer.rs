@@ -387,7 +387,7 @@ impl Recognizer {
     }
 
     /// The face that counts, its alignment points, and how many faces there are. Where the full
-    /// frame shows none, the picture is looked at smaller, twice at most.
+    /// frame shows none, or hints at a larger one, the picture is looked at smaller.
     ///
     /// The landmark network has the last word on what is a face: where it sees none, the next
     /// candidate is taken.

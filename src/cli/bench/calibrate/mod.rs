@@ -38,7 +38,7 @@ const SLICED_AT: f64 = 1e-3;
 pub struct Arguments {
     #[command(flatten)]
     list: PairList,
-    /// Fit the score on so many rows from the top and report on the others [default: a third]
+    /// Fit the score on so many rows from the top and report on the others, both with pairs of one person and of two [default: a third]
     #[arg(long, value_name = "N")]
     fit_rows: Option<usize>,
     /// Thresholds from every pair of pictures of two people (who: the file name before _NNNN, or the folder)
