@@ -42,12 +42,13 @@ struct Faults {
     told: Option<(String, Instant)>,
     /// When it was told last that an untold one is over.
     ended: Option<Instant>,
+    /// When a fault of each signal was told last.
+    signals: [Option<Instant>; Output::ALL.len()],
 }
 
 impl Faults {
     fn is_news(&mut self, what: &str) -> bool {
-        let news = (self.told.as_ref())
-            .is_none_or(|(said, at)| said != what || at.elapsed() >= FAULT_EVERY);
+        let news = (self.told.as_ref()).is_none_or(|(said, at)| said != what || is_due(*at));
         if news {
             self.told = Some((what.to_owned(), Instant::now()));
         }
@@ -56,13 +57,27 @@ impl Faults {
 
     /// If so, the next fault is news again.
     fn end_is_news(&mut self) -> bool {
-        let news = self.ended.is_none_or(|at| at.elapsed() >= FAULT_EVERY);
+        let news = self.ended.is_none_or(is_due);
         if news {
             self.ended = Some(Instant::now());
             self.told = None;
         }
         news
     }
+
+    fn signal_is_news(&mut self, output: Output) -> bool {
+        let last = &mut self.signals[output as usize];
+        let news = last.is_none_or(is_due);
+        if news {
+            *last = Some(Instant::now());
+        }
+        news
+    }
+}
+
+/// Whether what was told then may be told again.
+fn is_due(told: Instant) -> bool {
+    told.elapsed() >= FAULT_EVERY
 }
 
 /// What the keeper is asked for.
@@ -101,7 +116,6 @@ impl Keeper {
         let mut inputs = Some(inputs);
         let mut faults = Faults::default();
         let mut tell = true;
-        let mut told = SignalFaults::default();
         loop {
             self.shared.went_round();
             let ended = whole(|| {
@@ -110,7 +124,7 @@ impl Keeper {
                     None => self.take_again()?,
                 };
                 self.shared.begin();
-                self.tend(inputs, tell, &mut faults, &mut told)
+                self.tend(inputs, tell, &mut faults)
             });
             let released = whole(|| self.shared.release());
             self.shared.tending.store(false, Ordering::Relaxed);
@@ -170,7 +184,6 @@ impl Keeper {
         mut inputs: Box<dyn gpio::Inputs>,
         tell: bool,
         faults: &mut Faults,
-        told: &mut SignalFaults,
     ) -> Result<(), GpioError> {
         let first = inputs.read()?;
         let mut controller = Controller::new(self.rules, first, self.shared.now());
@@ -197,7 +210,7 @@ impl Keeper {
                 self.journal.tell(event(happening));
             }
             self.switch_relay(&controller)?;
-            self.signal(&controller, told)?;
+            self.signal(&controller, faults)?;
             self.shared.went_round();
             match self.commands.recv_timeout(TICK) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -241,7 +254,7 @@ impl Keeper {
     }
 
     /// LEDs and buzzer. One that is broken is told, and keeps no door shut.
-    fn signal(&self, controller: &Controller, told: &mut SignalFaults) -> Result<(), GpioError> {
+    fn signal(&self, controller: &Controller, faults: &mut Faults) -> Result<(), GpioError> {
         let on = controller.outputs(self.shared.now());
         let signals = [
             (Output::Green, on.green),
@@ -252,11 +265,9 @@ impl Keeper {
             signals.map(|(output, on)| (output, outputs.write(output, on)))
         })?;
         for (output, written) in written {
-            let told = &mut told[output as usize];
             if let Err(e) = written
-                && told.is_none_or(|at| at.elapsed() >= FAULT_EVERY)
+                && faults.signal_is_news(output)
             {
-                *told = Some(Instant::now());
                 let what = format!("{e}; the door goes on without");
                 self.journal.tell(Event::Fault { what });
             }
@@ -274,9 +285,6 @@ impl Keeper {
             .ok_or_else(|| GpioError::driver("keeper", "stood still"))
     }
 }
-
-/// When a fault of each output was last told.
-type SignalFaults = [Option<Instant>; Output::ALL.len()];
 
 /// What `work` comes to, be it by a panic of a driver.
 fn whole<R>(work: impl FnOnce() -> Result<R, GpioError>) -> Result<R, GpioError> {

@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::router::AppState;
-use crate::recognition::{COMPONENTS, Point, Quality, SeenFace};
+use crate::recognition::{COMPONENTS, Point, Quality, SeenFace, rounding};
 
 /// In the order of the detector; right and left are the person's own.
 const KEYPOINTS: [&str; 6] = [
@@ -47,13 +47,8 @@ fn row(seen: &SeenFace, liveness: bool) -> Value {
 
 fn quality(quality: &Quality) -> Map<String, Value> {
     (COMPONENTS.into_iter().zip(quality.values()))
-        .map(|(name, value)| (name.to_owned(), json!(shown(value))))
+        .map(|(name, value)| (name.to_owned(), json!(rounding::down(value, 1))))
         .collect()
-}
-
-/// Rounded down, as refusals for quality do it: what is shown as a limit's value or more has passed it.
-fn shown(value: f32) -> f64 {
-    (f64::from(value) * 10.0).floor() / 10.0
 }
 
 /// To one digit after the point: more would be noise.

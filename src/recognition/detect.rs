@@ -133,6 +133,9 @@ impl Detector {
         let whole = Region::all_of(picture);
         let frame = self.run(picture, whole, 1.0)?;
         let mut faces = self.read(&frame, self.min_score);
+        if faces.is_empty() {
+            return Ok(faces);
+        }
         let near = picture.width.max(picture.height) as f32 * NEAR;
         let largest = (faces.iter().map(|f| f.bounds.area())).fold(0.0, f32::max);
         let stands_nearer = |face: &Face| {
@@ -143,7 +146,7 @@ impl Detector {
                 && !faces.iter().any(seen)
         };
         let hints = self.read(&frame, HINT.min(self.min_score));
-        if faces.is_empty() || !hints.iter().any(stands_nearer) {
+        if !hints.iter().any(stands_nearer) {
             return Ok(faces);
         }
         for share in [PADDED, PADDED_MORE] {

@@ -13,6 +13,7 @@ mod options;
 mod picture;
 mod quality;
 mod recognizer;
+pub mod rounding;
 mod scale;
 mod warp;
 
@@ -47,8 +48,7 @@ pub enum Refusal {
     /// The face is not live enough, and liveness was enforced.
     #[error(
         "the face looks like a print or a screen: liveness is {:.3}, at least {:.3} is needed",
-        // Rounded apart: a score below the threshold must not look like it.
-        (f64::from(*.score) * 1e3).floor() / 1e3, (f64::from(*.threshold) * 1e3 - 1e-3).ceil().max(0.0) / 1e3
+        rounding::down(*.score, 3), rounding::up(*.threshold, 3)
     )]
     PresentationAttack { score: f32, threshold: f32 },
     /// Liveness was enforced and could not be judged.

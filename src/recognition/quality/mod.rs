@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::geometry::Similarity;
 use super::landmarks::Mesh;
 use super::picture::Picture;
+use super::rounding;
 use region::Region;
 
 /// Names the components once: a struct with a field for each, generic so that values, limits and the
@@ -110,9 +111,7 @@ pub struct Shortfall {
 
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Rounded apart: a value below its limit must not look like it. In f64, which a limit of tenths survives.
-        let value = (f64::from(self.value) * 10.0).floor() / 10.0;
-        let limit = (f64::from(self.limit) * 10.0 - 1e-4).ceil() / 10.0;
+        let (value, limit) = (rounding::down(self.value, 1), rounding::up(self.limit, 1));
         write!(
             f,
             "{} is {value:.1}, at least {limit:.1} is needed ({})",
