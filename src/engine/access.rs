@@ -86,7 +86,7 @@ pub enum Reason {
     CoolDown,
     /// The face was shown too long ago.
     TooLate,
-    /// The false match rate that would be needed is beyond what was measured.
+    /// The false match rate that would be needed is beyond the table of the embedding model.
     Undecidable,
     NoDoor,
     Fault,
