@@ -1,0 +1,175 @@
+"""What V1.0.0 left is opened, answered, restored and guarded as V1.0.0 did it, also when the update is interrupted.
+
+data/v1.0.0 is its folder and what it answered; frozen.py asks the questions.
+"""
+
+import os
+import shutil
+
+import pytest
+
+from daemon import Daemon, run, wait_until
+from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_3, portrait
+from frozen import FROZEN, answers, ask_offline, copy, daemon_on, environment, events, expected, nfc
+
+# Scores of one picture on two processors.
+ALIKE = 0.002
+# How long anything may take that must happen.
+SECONDS = 30
+
+
+@pytest.fixture
+def open_frozen(tmp_path):
+    """Starts a daemon on a copy of the frozen folder, or on `data`."""
+    started: list[Daemon] = []
+
+    def start(data=None, **options) -> Daemon:
+        number = len(started)
+        data = data or copy(tmp_path / f"data{number}")
+        started.append(daemon_on(data, tmp_path / f"daemon{number}", **options))
+        return started[-1].start()
+
+    yield start
+    for daemon in started:
+        if daemon.alive():
+            daemon.stop()
+
+
+@pytest.fixture(params=["passphrase", "key"])
+def backup(request, tmp_path):
+    """A backup that V1.0.0 wrote, and the options that open it. What git checks out may be read by others, which no key file may."""
+    file, option = {"passphrase": ("passphrase", "--passphrase-file"), "key": ("backup.key", "--identity")}[request.param]
+    secret = tmp_path / file
+    shutil.copyfile(FROZEN / file, secret)
+    secret.chmod(0o600)
+    return FROZEN / f"{request.param}.backup", [option, secret]
+
+
+def assert_as_before(said: dict) -> None:
+    """As V1.0.0 answered; the forms of one name may have become one person with all features."""
+    before = expected()
+    assert [row["collection_name"] for row in said["status"]] == [row["collection_name"] for row in before["status"]]
+    for name, people in before["people"].items():
+        assert together(said["people"][name]) == together(people), name
+        for picture, found in before["searches"][name].items():
+            assert best(said["searches"][name][picture]) == pytest.approx(best(found), abs=ALIKE), (name, picture)
+
+
+def together(people: dict[str, int]) -> dict[str, int]:
+    """Features by name, whichever form it is written in."""
+    sums: dict[str, int] = {}
+    for who, features in people.items():
+        sums[nfc(who)] = sums.get(nfc(who), 0) + features
+    return sums
+
+
+def best(found: dict[str, float]) -> dict[str, float]:
+    """The best score of each name, whichever form it is written in."""
+    scores: dict[str, float] = {}
+    for who, score in found.items():
+        scores[nfc(who)] = max(scores.get(nfc(who), 0), score)
+    return scores
+
+
+def is_upgraded(data) -> bool:
+    """No file is left that the update writes anew: of the first format, or in plain though sealing is on."""
+    headers = [path.read_bytes()[:16] for path in (data / "gallery").glob("*/journal-*")]
+    return all(header[8] >= 2 and header[12] & 1 for header in headers)
+
+
+def test_the_folder_opens_and_answers_as_before(open_frozen):
+    """At once, when the daemon has written the older files anew, and after the next start."""
+    daemon = open_frozen()
+    said = answers(daemon)
+    assert_as_before(said)
+    assert said["license"] == expected()["license"]
+    assert said["status"] == expected()["status"], "with its times"
+    wait_until(lambda: is_upgraded(daemon.data), SECONDS, "the older files are written anew")
+    assert_as_before(answers(daemon))
+    daemon.restart()
+    assert_as_before(answers(daemon))
+    assert not list(daemon.data.rglob("quarantine"))
+
+
+def test_the_folder_takes_changes(open_frozen):
+    """Enrolling, updating and deleting in each of its collections."""
+    daemon = open_frozen()
+    for collection in ("first_format", "plain", "journal_only", "staff", "hidden_names", "names", "empty"):
+        people = answers(daemon)["people"][collection]
+        assert daemon.insert(collection, ("newcomer", portrait(OBAMA)))["success_num"] == 1
+        assert daemon.update(collection, ("newcomer", portrait(BIDEN)))["success_num"] == 1
+        assert daemon.search(collection, portrait(BIDEN))["newcomer"] > 0.99
+        assert daemon.ask("/delete/id", collection_name=collection, target_id="newcomer")["err_code"] == 0
+        assert answers(daemon)["people"][collection] == people
+    daemon.restart()
+    assert_as_before(answers(daemon))
+
+
+def test_names_that_hide_something_are_found_and_deleted_by_their_bytes(open_frozen):
+    """Whatever may be entered today, who is enrolled under such a name can be taken out."""
+    daemon = open_frozen()
+    for name in expected()["people"]["hidden_names"]:
+        assert daemon.ask("/person/get", collection_name="hidden_names", target_id=name)["err_code"] == 0, repr(name)
+        assert daemon.ask("/delete/id", collection_name="hidden_names", target_id=name)["err_code"] == 0, repr(name)
+    assert daemon.features("hidden_names") == 0
+
+
+def test_the_record_of_the_time_is_believed(open_frozen):
+    """V1.0.0 has seen that day already: a clock before it is told, as V1.0.0 told it."""
+    daemon = open_frozen(today="2030-05-01T12:00:00Z synchronised")
+    wait_until(lambda: daemon.ask("/license")["status"] == "ClockRollback", 10, "the clock was set back")
+
+
+# The door
+
+
+def test_the_door_opens_for_the_same_people_and_its_events_go_on(open_frozen):
+    """With the configuration of V1.0.0. Its events are read as they are; the next ones have higher numbers, also after a restart."""
+    daemon = open_frozen()
+
+    def ask(picture: str) -> dict:
+        answer = daemon.ask("/face/search", collection_name="staff", face_image=portrait(picture), top_k=1, open=True)
+        return answer["door"]
+
+    assert not ask(ASTRONAUT)["opened"]
+    assert ask(OBAMA_3)["opened"]
+    wait_until(lambda: ask(BIDEN)["opened"], SECONDS, "the next person opens after the cool-down")
+    before = expected()["events"]
+
+    def opened() -> list[str]:
+        fresh = events(daemon.data, daemon.folder)[len(before) :]
+        return [event["person"] for event in fresh if event["event"] == "opened"]
+
+    wait_until(lambda: opened() == ["obama", "biden"], SECONDS, "both are among the events")
+    daemon.restart()
+    listed = events(daemon.data, daemon.folder)
+    for event, was in zip(listed, before):
+        assert {key: event.get(key) for key in ("seq", "time", "event", "by", "person")} == {
+            key: was.get(key) for key in ("seq", "time", "event", "by", "person")
+        }
+    numbers = [event["seq"] for event in listed]
+    assert len(numbers) > len(before) and numbers == sorted(set(numbers)), numbers
+
+
+# Backups
+
+
+def test_a_backup_of_the_folder_restores(backup, tmp_path, open_frozen):
+    """On another device: everyone, and the same scores."""
+    file, key = backup
+    data = tmp_path / "board"
+    ended = run("restore", file, *key, "--data", data)
+    assert ended.returncode == 0, ended.stderr
+    shutil.copyfile(FROZEN / "data/recocomp.license", data / "recocomp.license")
+    assert_as_before(answers(open_frozen(data)))
+
+
+def test_the_files_are_checked_and_listed_without_starting_a_daemon(tmp_path):
+    """check finds nothing, collection list counts everyone; neither writes."""
+    data = copy(tmp_path / "data")
+    surroundings = {**os.environ, **environment(tmp_path)}
+    ended = run("check", "--data", data, env=surroundings)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (listed,) = ask_offline(tmp_path, "collection", "list", "--json", "--data", data)
+    counted = {row["name"]: row["features"] for row in listed["collections"]}
+    assert counted == {row["collection_name"]: row["feature_num"] for row in expected()["status"]}
