@@ -4,11 +4,14 @@ data/v1.0.0 is its folder and what it answered; frozen.py asks the questions.
 """
 
 import os
+import re
 import shutil
+import signal
+import subprocess
 
 import pytest
 
-from daemon import Daemon, run, wait_until
+from daemon import Daemon, binary, run, wait_until
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_3, portrait
 from frozen import FROZEN, answers, ask_offline, copy, daemon_on, environment, events, expected, nfc
 
@@ -173,3 +176,88 @@ def test_the_files_are_checked_and_listed_without_starting_a_daemon(tmp_path):
     (listed,) = ask_offline(tmp_path, "collection", "list", "--json", "--data", data)
     counted = {row["name"]: row["features"] for row in listed["collections"]}
     assert counted == {row["collection_name"]: row["feature_num"] for row in expected()["status"]}
+
+
+# An update that is killed
+
+STORAGE_CALLS = "?rename,?renameat,renameat2,fsync,fdatasync,?unlink,unlinkat,pwrite64,ftruncate"
+KILLS_OF_THE_VERB, KILLS_OF_THE_DAEMON = 14, 6
+
+
+def traced(calls, *command, kill: tuple[str, int] | None = None) -> list[str]:
+    """The command under strace, which notes what is asked of the medium, and kills at one of these calls."""
+    inject = ["-e", f"inject={kill[0]}:signal=SIGKILL:when={kill[1]}"] if kill else []
+    return ["strace", "-D", "-f", "-qq", "-o", str(calls), "-e", f"trace={STORAGE_CALLS}", *inject, *map(str, command)]
+
+
+def points(calls, count: int) -> list[tuple[str, int]]:
+    """`count` of the calls, as evenly as they go: which, and how many of that kind the thread had made by then."""
+    seen: dict[tuple[str, str], int] = {}
+    found = []
+    for line in calls.read_text("utf-8", "replace").splitlines():
+        match = re.match(r"(\d+) +(\w+)\(", line)
+        if match:
+            seen[match.groups()] = seen.get(match.groups(), 0) + 1
+            found.append((match.group(2), seen[match.groups()]))
+    assert len(found) >= count, found
+    return [found[at * (len(found) - 1) // (count - 1)] for at in range(count)]
+
+
+def assert_nobody_is_lost(data, folder) -> None:
+    """Read without a daemon, which would go on with the update."""
+    before = expected()["people"]
+    (listed,) = ask_offline(folder, "collection", "list", "--json", "--data", data)
+    assert sorted(row["name"] for row in listed["collections"]) == sorted(before)
+    assert not [row["findings"] for row in listed["collections"] if row["findings"]]
+    for name, people in before.items():
+        (shown,) = ask_offline(folder, "collection", "show", name, "--people", "--json", "--data", data)
+        assert together({row["target_id"]: row["features"] for row in shown["everyone"]}) == together(people), name
+
+
+def test_upgrade_killed_at_any_call_loses_nobody(tmp_path, open_frozen):
+    """`recocomp upgrade`, killed at 14 of the calls that it makes to the medium, from the first to the last."""
+    surroundings = {**os.environ, **environment(tmp_path)}
+    whole = copy(tmp_path / "whole")
+    command = traced(tmp_path / "calls", *binary(), "upgrade", "--data", whole)
+    assert subprocess.run(command, env=surroundings, capture_output=True, timeout=120).returncode == 0
+    assert is_upgraded(whole)
+    for number, point in enumerate(points(tmp_path / "calls", KILLS_OF_THE_VERB)):
+        data = copy(tmp_path / f"killed{number}")
+        command = traced(tmp_path / "killed", *binary(), "upgrade", "--data", data, kill=point)
+        ended = subprocess.run(command, env=surroundings, capture_output=True, timeout=120)
+        assert ended.returncode == -signal.SIGKILL, (point, ended)
+        assert_nobody_is_lost(data, tmp_path)
+        ended = run("upgrade", "--data", data, env=surroundings)
+        assert ended.returncode == 0, (point, ended.stderr)
+        assert_nobody_is_lost(data, tmp_path)
+        assert is_upgraded(data)
+    assert_as_before(answers(open_frozen(data)))
+
+
+def test_a_daemon_killed_while_it_upgrades_loses_nobody(tmp_path, open_frozen):
+    """The daemon on the folder, door and all, killed at 6 of its calls to the medium until the older files are written anew."""
+    point = None
+    for number in range(1 + KILLS_OF_THE_DAEMON):
+        data, folder, calls = copy(tmp_path / f"killed{number}"), tmp_path / f"strace{number}", tmp_path / f"calls{number}"
+        daemon = daemon_on(data, folder)
+        surroundings = {**os.environ, **daemon.environment}
+        process = subprocess.Popen(
+            traced(calls, *binary(), *daemon.arguments, kill=point),
+            env=surroundings,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: process.poll() is not None or is_upgraded(data), 60, f"{point}: killed or upgraded")
+        finally:
+            process.kill()
+            process.wait()
+        if number == 0:
+            wait_until(lambda: "killed by SIGKILL" in calls.read_text("utf-8", "replace"), 10, "strace has written it all")
+            chosen = points(calls, KILLS_OF_THE_DAEMON)
+        assert_nobody_is_lost(data, folder)
+        assert [event["seq"] for event in events(data, folder)][: len(expected()["events"])] == [
+            event["seq"] for event in expected()["events"]
+        ]
+        point = chosen[min(number, KILLS_OF_THE_DAEMON - 1)]
+    assert_as_before(answers(open_frozen(data)))
