@@ -1,6 +1,7 @@
 //! `recocomp.toml` to [`Config`]. Every key has a default; an unknown key is refused.
 
 mod fusion;
+mod pages;
 mod wording;
 
 use std::net::SocketAddr;
@@ -52,6 +53,10 @@ pub struct Server {
     pub write_timeout_s: u64,
     /// Seconds that running requests get when the daemon stops.
     pub drain_timeout_s: u64,
+    /// Web pages of other sites that may use the API.
+    pub origins: Vec<String>,
+    /// Names of this device for web pages, beside the ones that it has anyway.
+    pub names: Vec<String>,
 }
 
 impl Default for Server {
@@ -64,6 +69,8 @@ impl Default for Server {
             body_idle_timeout_s: 15,
             write_timeout_s: 30,
             drain_timeout_s: 60,
+            origins: Vec::new(),
+            names: Vec::new(),
         }
     }
 }
@@ -287,6 +294,7 @@ impl Config {
         if !(0.05..=0.99).contains(&self.recognition.min_detection_score) {
             return Err("`recognition.min_detection_score` must be 0.05 to 0.99".into());
         }
+        pages::of(&self.server)?;
         self.quality.check()?;
         self.enrolment.check()?;
         // At 0 everything would be live.
@@ -337,6 +345,8 @@ impl Config {
             body_idle_timeout: Duration::from_secs(self.server.body_idle_timeout_s),
             write_timeout: Duration::from_secs(self.server.write_timeout_s),
             drain_timeout: Duration::from_secs(self.server.drain_timeout_s),
+            // Checked when it was read.
+            pages: pages::of(&self.server).unwrap_or_default(),
         }
     }
 

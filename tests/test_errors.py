@@ -383,6 +383,75 @@ def one_connection(tmp_path_factory):
     daemon.stop()
 
 
+HEAD = f"POST {PREFIX}/collection/status HTTP/1.1\r\n"
+LENGTH = 'Content-Length: 23\r\n\r\n{"collection_name": []}'
+UNCLEAR_HEADS = {
+    "no host": (400, HEAD + LENGTH),
+    "two hosts": (400, HEAD + "Host: a\r\nHost: a\r\n" + LENGTH),
+    "two hosts in HTTP 1.0": (400, HEAD.replace("1.1", "1.0") + "Host: a\r\nHost: a\r\n" + LENGTH),
+    "two hosts in one line": (400, HEAD + "Host: a, b\r\n" + LENGTH),
+    "a host with a blank": (400, HEAD + "Host: a b\r\n" + LENGTH),
+    "a host with a user": (400, HEAD + "Host: ann@a\r\n" + LENGTH),
+    "a port that is none": (400, HEAD + "Host: a:99999\r\n" + LENGTH),
+    "a target with a user": (400, HEAD.replace(PREFIX, f"http://ann@a{PREFIX}") + "Host: a\r\n" + LENGTH),
+    "gzip before the chunks": (501, HEAD + "Host: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    "gzip in a line of its own": (501, HEAD + "Host: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    "an unknown encoding before the chunks": (501, HEAD + "Host: a\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n"),
+    "chunks in chunks": (400, HEAD + "Host: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+    "an unknown expectation": (417, HEAD + "Host: a\r\nExpect: a-pony\r\n" + LENGTH),
+    "one expectation too many": (417, HEAD + "Host: a\r\nExpect: 100-continue, a-pony\r\n" + LENGTH),
+}
+
+
+@provokes(417)
+@provokes(501)
+@pytest.mark.parametrize("status, request_", UNCLEAR_HEADS.values(), ids=UNCLEAR_HEADS.keys())
+def test_a_head_that_leaves_something_open_is_refused(daemon, status, request_):
+    """Whom it is for, how the body is to be read, what it waits for. The connection ends: what follows is not to be told from a body."""
+    with daemon.connect() as connection:
+        connection.sendall(request_.encode() + VERSION + b"\r\n")
+        (refusal,) = answers(connection)
+    assert_refused(refusal, status)
+
+
+CLEAR_HEADS = {
+    "HTTP 1.0 without host": HEAD.replace("1.1", "1.0") + LENGTH,
+    "an empty host": HEAD + "Host:\r\n" + LENGTH,
+    "any host": HEAD + "Host: My_Service.example.:8080\r\n" + LENGTH,
+    "a whole URL of another host": HEAD.replace(PREFIX, f"http://b:80{PREFIX}") + "Host: a\r\n" + LENGTH,
+    "the usual expectation": HEAD + "Host: a\r\nExpect: 100-Continue\r\n" + LENGTH,
+    "one length twice": HEAD + "Host: a\r\nContent-Length: 23\r\n" + LENGTH,
+    "chunks": HEAD + 'Host: a\r\nTransfer-Encoding: Chunked\r\n\r\n17\r\n{"collection_name": []}\r\n0\r\n\r\n',
+}
+
+
+@pytest.mark.parametrize("request_", CLEAR_HEADS.values(), ids=CLEAR_HEADS.keys())
+def test_a_head_that_is_clear_is_served(daemon, request_):
+    """Old and careless clients, too."""
+    assert exchange(daemon, request_)["err_code"] == 0
+
+
+@pytest.mark.parametrize("order", [0, 1], ids=["length first", "chunks first"])
+def test_a_length_beside_chunks_is_not_looked_at(daemon, order):
+    """Chunks count, as HTTP/1.1 says, and what follows on the connection is not read: who believed the length cannot smuggle a request."""
+    lines = ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"]
+    head = HEAD + "Host: a\r\n" + "".join(lines[::-1] if order else lines)
+    with daemon.connect() as connection:
+        connection.sendall(head.encode() + b'\r\n17\r\n{"collection_name": []}\r\n0\r\n\r\n' + VERSION + b"\r\n")
+        (answer,) = answers(connection)
+    assert answer["err_code"] == 0
+    assert answer.headers["Connection"] == "close"
+
+
+@provokes(405)
+@pytest.mark.parametrize("line", ["OPTIONS *", "CONNECT a:80", "TRACE /", f"TRACE {PREFIX}/version", "GET *"])
+def test_405_what_is_asked_of_a_server_and_not_of_a_path(daemon, line):
+    """No proxy, no mirror; which methods there are is said."""
+    answer = exchange(daemon, f"{line} HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert_error(answer, 405)
+    assert answer.headers["Allow"] == "GET, POST"
+
+
 BROKEN_CHUNKS = [b"zz\r\n{}\r\n", b"fffffffffffffffffff\r\n{}", b"2\r\n{}}}}", b"-2\r\n{}\r\n"]
 
 
@@ -406,7 +475,7 @@ def test_the_messages_are_those_of_the_document():
 
 def test_every_code_is_provoked_or_says_why_not():
     """A new code in the table needs a test here."""
-    everything = set(MESSAGES) | {400, 404, 405, 408, 413, 414, 429, 431, 505}
+    everything = set(MESSAGES) | {400, 404, 405, 408, 413, 414, 417, 429, 431, 501, 505}
     assert set(PROVOKED) | set(NOT_PROVOKED_HERE) == everything
     assert not set(PROVOKED) & set(NOT_PROVOKED_HERE)
 

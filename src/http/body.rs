@@ -148,7 +148,8 @@ pub(super) struct Held {
     pub(super) _memory: Reserved,
 }
 
-async fn drain(mut body: Body) {
+/// Reads a body away, for as long as a client may take that is to hear why it was refused.
+pub(super) async fn drain(mut body: Body) {
     let _ = timeout(DRAIN, async {
         while let Some(Ok(_)) = body.frame().await {}
     })

@@ -9,6 +9,9 @@ mod error;
 mod face;
 mod feature;
 mod fields;
+mod head;
+mod origin;
+mod pages;
 mod person;
 mod request_log;
 mod router;
@@ -17,6 +20,8 @@ mod server;
 mod system;
 mod wire;
 
+pub use origin::{Origin, plain_name};
+pub use pages::{Pages, own_names};
 pub use server::{ServerOptions, run};
 
 /// Every endpoint lives under this path.

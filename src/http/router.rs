@@ -13,7 +13,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::body::BodyLimits;
 use super::error::ApiError;
-use super::{PREFIX, collection, detect, face, feature, person, request_log, search, system};
+use super::pages::{self, Pages};
+use super::{PREFIX, collection, detect, face, feature, head, person, request_log, search, system};
 use crate::engine::{Code, Engine, Error};
 use crate::license;
 
@@ -22,6 +23,7 @@ use crate::license;
 pub struct AppState {
     pub engine: Arc<Engine>,
     pub body: BodyLimits,
+    pub pages: Arc<Pages>,
 }
 
 /// The whole API.
@@ -72,6 +74,8 @@ pub fn router(state: AppState) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), pages::admit))
+        .layer(middleware::from_fn(head::check))
         .layer(middleware::from_fn(request_log::log))
         .with_state(state)
 }
@@ -95,7 +99,7 @@ async fn not_found(request: Request) -> ApiError {
     )
 }
 
-async fn method_not_allowed(request: Request) -> Response {
+pub(super) async fn method_not_allowed(request: Request) -> Response {
     let error = ApiError::http(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("{} is not allowed, use POST or GET", request.method()),

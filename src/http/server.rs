@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::body::BodyLimits;
 use super::error::ApiError;
+use super::pages::Pages;
 use super::router::{AppState, router};
 use super::wire::{self, Wire};
 use crate::engine::{Code, Engine, Error};
@@ -43,6 +44,8 @@ pub struct ServerOptions {
     pub write_timeout: Duration,
     /// How long requests may go on after the daemon was told to stop.
     pub drain_timeout: Duration,
+    /// Web pages that may use the API, and names of this device.
+    pub pages: Pages,
 }
 
 /// Address of the client, on every request.
@@ -70,6 +73,7 @@ pub async fn run(
             options.max_body_memory,
             options.body_idle_timeout,
         ),
+        pages: Arc::new(options.pages.clone()),
     });
     // A connection holds its receiver until it has ended.
     let (stop, _) = watch::channel(());
