@@ -156,10 +156,11 @@ fuzz: ## arbitrary generations and journals for the gallery, under AddressSaniti
 	@fuzz/run.sh '$(FUZZ_SECONDS)'
 
 .PHONY: soak
-soak: build ## hours of the same chance: 3,000 kills, long crash tests, 10 minutes of fuzzing each kind
+soak: build ## hours of the same chance: 3,000 kills, 200 at a door, long crash tests, 10 minutes of fuzzing each kind
 	@cross/lib/in_steps.sh \
 	  'long crash tests' "RECOCOMP_TEST_SEEDS=$${RECOCOMP_TEST_SEEDS:-2000} $(CARGO) test $(flags) --lib -- --ignored a_long_search" \
 	  '3,000 kills' "RECOCOMP_KILLS=$${RECOCOMP_KILLS:-3000} $(MAKE) test-api PYTEST='-s -k kills_one_after_the_other'" \
+	  '200 kills at a door' "RECOCOMP_OPENING_KILLS=$${RECOCOMP_OPENING_KILLS:-200} $(MAKE) test-api PYTEST='-s -k no_opening_is_missing'" \
 	  'fuzzing' "FUZZ_CORPUS='$(cache)/fuzz-corpus' fuzz/run.sh $(SOAK_SECONDS)"
 
 .PHONY: lint

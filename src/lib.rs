@@ -13,6 +13,7 @@
 //! | [`gallery`] | face collections on disk |
 //! | [`license`] | whether this device may work |
 //! | [`door`] | the lock of a door: boards, pins, events |
+//! | [`logs`] | what happened and who did it: the two logs |
 //! | [`telemetry`] | logs, the service manager |
 
 pub mod cli;
@@ -23,6 +24,7 @@ pub mod gallery;
 pub mod http;
 pub mod inference;
 pub mod license;
+pub mod logs;
 pub mod recognition;
 pub mod telemetry;
 

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
 
 use super::{Failure, print, while_doing};
 use crate::config::Config;
 use crate::door::board::Board;
-use crate::door::events::{self, Event, Log, Moment, Opened};
+use crate::door::events::{self, Event, Opened};
 use crate::door::gpio::{self, GpioError, Output, Pins};
 use crate::door::lock::{LockError, PinLock};
+use crate::logs::events::Log;
+use crate::logs::{self, Medium, Moment};
 
 /// The lock of the door: its safe state, a test of the wiring, what happened
 #[derive(Subcommand)]
@@ -23,7 +26,9 @@ pub enum Verb {
     Safe(Place),
     /// Click the relay, light the LEDs, sound the buzzer, then show the inputs. The daemon must be stopped
     Test(Test),
-    /// Print the audit log, also while the daemon serves
+    /// Print what happened, also while the daemon serves
+    ///
+    /// What a door of version 1.0.0 wrote comes first, in the same sequence of numbers.
     Events(Events),
 }
 
@@ -55,9 +60,20 @@ pub struct Events {
     #[command(flatten)]
     place: Place,
     /// The newest so many; 0 for all
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 50,
+        conflicts_with = "after"
+    )]
     last: usize,
-    /// Print the lines of the log as they are, one JSON object each
+    /// Those after this number, oldest first: the `seq` of the last that was seen
+    #[arg(long, value_name = "SEQ")]
+    after: Option<u64>,
+    /// With --after: at most so many
+    #[arg(long, value_name = "COUNT", requires = "after")]
+    limit: Option<usize>,
+    /// Print one JSON object a line
     #[arg(long)]
     json: bool,
 }
@@ -134,16 +150,19 @@ fn test(arguments: &Test) -> Result<(), Failure> {
         .ok_or("there is no door: name a board with --board, or enable [door]")?;
     let data = &config.storage.data;
     let _lock = PinLock::take(data)?;
-    let mut log =
-        Log::open(data, board.is_simulated()).map_err(while_doing("the door's audit log"))?;
+    let mut log = Log::open(data, Medium::default()).map_err(while_doing("the event log"))?;
     let mut pins = gpio::open(&board, data)?;
     println!("{board}");
     let tested = Event::Opened(Opened {
         by: "test".into(),
         ..Opened::default()
     });
-    log.append(&tested, &Moment::now())
-        .map_err(while_doing("the door's audit log"))?;
+    let (kind, mut told) = tested.record();
+    if board.is_simulated() {
+        told.insert("simulated".into(), true.into());
+    }
+    log.append(&kind, &told, &Moment::now())
+        .map_err(while_doing("the event log"))?;
     let wired = board.lines();
     for output in Output::ALL {
         let Some((name, line)) = wired.iter().find(|(name, _)| *name == output.name()) else {
@@ -181,37 +200,52 @@ fn blink(pins: &mut Pins, output: Output) -> Result<(), GpioError> {
 
 fn show(arguments: &Events) -> Result<(), Failure> {
     let data = arguments.place.config()?.storage.data;
-    let (unreadable, records) =
-        events::read(&data).map_err(while_doing(events::folder(&data).display()))?;
-    let skip = match arguments.last {
-        0 => 0,
-        last => records.len().saturating_sub(last),
-    };
+    let after = arguments.after.unwrap_or(0);
+    let page = logs::events::read(&data, after, usize::MAX)
+        .map_err(while_doing(logs::events::folder(&data).display()))?;
+    let mut lines: Vec<Map<String, Value>> = page.records.iter().filter_map(events::line).collect();
+    match (arguments.after, arguments.last) {
+        (Some(_), _) => lines.truncate(arguments.limit.unwrap_or(usize::MAX)),
+        (None, 0) => {}
+        (None, last) => {
+            lines.drain(..lines.len().saturating_sub(last));
+        }
+    }
     let mut text = String::new();
-    for record in &records[skip..] {
-        if arguments.json {
-            text += &serde_json::to_string(record)?;
-        } else {
-            let mut event = serde_json::to_value(&record.event)?;
-            let name = event["event"].take();
-            let rest: Vec<String> = (event.as_object().into_iter().flatten())
-                .filter(|(_, value)| !value.is_null())
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
-            text += &format!(
-                "{:>6}  {}  {:<13} {}{}",
-                record.seq,
-                record.time,
-                name.as_str().unwrap_or_default(),
-                rest.join(" "),
-                if record.simulated { " (simulated)" } else { "" }
-            );
+    for line in lines {
+        match arguments.json {
+            true => text += &serde_json::to_string(&line)?,
+            false => text += &in_words(line),
         }
         text.push('\n');
     }
     print(&text)?;
-    if unreadable > 0 {
-        return Err(format!("{unreadable} lines of the log cannot be read").into());
+    match page.damaged {
+        0 => Ok(()),
+        damaged => Err(format!("{damaged} lines of the log cannot be read").into()),
     }
-    Ok(())
+}
+
+/// A line for people.
+fn in_words(mut line: Map<String, Value>) -> String {
+    let mut take = |key: &str| line.remove(key).unwrap_or_default();
+    let (seq, time, event, simulated) =
+        (take("seq"), take("time"), take("event"), take("simulated"));
+    take("uptime");
+    let rest: Vec<String> = (line.iter())
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    format!(
+        "{:>6}  {}  {:<13} {}{}",
+        seq.to_string(),
+        time.as_str().unwrap_or_default(),
+        event.as_str().unwrap_or_default(),
+        rest.join(" "),
+        if simulated == true {
+            " (simulated)"
+        } else {
+            ""
+        }
+    )
 }

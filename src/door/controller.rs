@@ -88,16 +88,17 @@ impl Controller {
         }
     }
 
-    /// A face may enter. `false`: not yet, one just did.
-    pub fn open_by_face(&mut self, now: Duration) -> bool {
-        if now < self.no_face_until {
-            return false;
-        }
+    /// Whether a face may enter. `false`: not yet, one just did.
+    pub fn admits_face(&self, now: Duration) -> bool {
+        now >= self.no_face_until
+    }
+
+    /// A face enters.
+    pub fn open_by_face(&mut self, now: Duration) {
         self.unlock(now);
         if !self.rules.cooldown.is_zero() {
             self.no_face_until = now + self.rules.pulse + self.rules.cooldown;
         }
-        true
     }
 
     /// A face may not enter.
@@ -246,7 +247,7 @@ mod tests {
     fn a_face_opens_for_the_pulse_and_no_longer() {
         let mut door = Controller::new(RULES, NOTHING, ms(0));
         assert!(!door.outputs(ms(0)).relay);
-        assert!(door.open_by_face(ms(100)));
+        door.open_by_face(ms(100));
         let open = door.outputs(ms(3099));
         assert!(open.relay && open.green && !open.red && !open.buzzer);
         // The level falls with time alone, even if nobody steps.
@@ -273,13 +274,13 @@ mod tests {
     #[test]
     fn no_face_opens_twice_within_the_cool_down() {
         let mut door = Controller::new(RULES, NOTHING, ms(0));
-        assert!(door.open_by_face(ms(0)));
-        assert!(!door.open_by_face(ms(2999)));
-        // It did not make the opening longer.
+        assert!(door.admits_face(ms(0)));
+        door.open_by_face(ms(0));
+        assert!(!door.admits_face(ms(2999)));
         assert!(!door.outputs(ms(3000)).relay);
         // The cool-down begins when the lock is locked again.
-        assert!(!door.open_by_face(ms(4999)));
-        assert!(door.open_by_face(ms(5000)));
+        assert!(!door.admits_face(ms(4999)));
+        assert!(door.admits_face(ms(5000)));
     }
 
     #[test]
@@ -289,8 +290,9 @@ mod tests {
             ..RULES
         };
         let mut door = Controller::new(rules, NOTHING, ms(0));
-        assert!(door.open_by_face(ms(0)));
-        assert!(door.open_by_face(ms(1000)));
+        door.open_by_face(ms(0));
+        assert!(door.admits_face(ms(1000)));
+        door.open_by_face(ms(1000));
         assert!(door.outputs(ms(3999)).relay && !door.outputs(ms(4000)).relay);
     }
 

@@ -1,99 +1,124 @@
-//! Writes what happens to the audit log and the log of the daemon, on a thread of its own: neither a slow card nor a full pipe may
+//! Writes what happens to the event log and the log of the daemon, on a thread of its own: neither a slow card nor a full pipe may
 //! hold up whoever has the relay.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::events::{Denied, Event, Log, Moment};
+use serde_json::Value;
+
+use super::events::{Denied, Event, Opened};
+use super::health::LogHealth;
 use super::lock::PinLock;
+use super::restraint::{Due, Restraint};
+use super::ticket::Ticket;
+use crate::logs::events::Log;
+use crate::logs::{Medium, Moment};
 
 /// Events that may wait for the disk.
 const WAITING: usize = 1024;
-/// Refusals for one reason are written at most this often, with a count of the rest: a crowd, or somebody who tries, must not push
-/// older events out of the log.
-const DENIED_EVERY: Duration = Duration::from_secs(10);
-
-/// How often an audit log that cannot be written is tried again.
+/// How often what was held back is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often an event log that cannot be written is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// How often it is said that it cannot be written.
 const FAULT_EVERY: Duration = Duration::from_secs(600);
 
+enum Message {
+    Event(Event, Moment),
+    /// Somebody waits for it.
+    Opening(Opened, Moment, Ticket),
+    /// The opening of this ticket did not come about.
+    Instead(Denied, Moment, Ticket),
+}
+
 /// Where events are handed in. Never waits.
 #[derive(Clone)]
 pub struct Journal {
-    to: SyncSender<(Event, Moment)>,
+    to: SyncSender<Message>,
+    /// Since the last event that says so.
     lost: Arc<AtomicU64>,
-    fault: LogFault,
-}
-
-/// Why the audit log cannot be written at present, if so.
-#[derive(Clone, Default)]
-pub struct LogFault(Arc<Mutex<Option<String>>>);
-
-impl LogFault {
-    pub fn get(&self) -> Option<String> {
-        self.lock().clone()
-    }
-
-    /// Returns the one before.
-    fn set(&self, fault: Option<String>) -> Option<String> {
-        std::mem::replace(&mut *self.lock(), fault)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    health: Arc<LogHealth>,
 }
 
 impl Journal {
-    /// Starts the thread that opens the audit log and writes to it; it ends when the last [`Journal`] does. `lock` is kept as long.
+    /// Starts the thread that opens the event log and writes to it; it ends when the last [`Journal`] does. `lock` is kept as long.
     ///
-    /// A log that cannot be written keeps no door shut: events then go to the log of the daemon alone and are counted, and it is
-    /// tried again.
+    /// A log that cannot be written ends nothing: events then go to the log of the daemon alone and are counted, and it is tried again.
     ///
     /// # Errors
     /// There is no thread to be had.
     pub fn start(
         data: &Path,
+        medium: Medium,
         simulated: bool,
         lock: Option<Arc<PinLock>>,
     ) -> io::Result<(Journal, JoinHandle<()>)> {
         let (to, from) = sync_channel(WAITING);
-        let lost = Arc::new(AtomicU64::new(0));
-        let fault = LogFault::default();
+        let journal = Journal {
+            to,
+            lost: Arc::default(),
+            health: Arc::default(),
+        };
         let mut writer = Writer {
             data: data.into(),
+            medium,
             log: None,
             again_at: None,
-            lost: lost.clone(),
-            fault: fault.clone(),
+            lost: journal.lost.clone(),
+            health: journal.health.clone(),
             told_at: None,
             simulated,
-            denied: BTreeMap::new(),
+            restraint: Restraint::default(),
             _lock: lock,
         };
         let thread = std::thread::Builder::new()
             .name("door-events".into())
             .spawn(move || writer.run(&from))?;
-        Ok((Journal { to, lost, fault }, thread))
+        Ok((journal, thread))
     }
 
     /// To be kept by whoever lets the thread end.
-    pub fn fault(&self) -> LogFault {
-        self.fault.clone()
+    pub fn health(&self) -> Arc<LogHealth> {
+        self.health.clone()
     }
 
     pub fn tell(&self, event: Event) {
-        match self.to.try_send((event, Moment::now())) {
-            Ok(()) => {}
+        self.send(Message::Event(event, Moment::now()));
+    }
+
+    /// Asks for the record of an opening. The ticket says when it is on the medium.
+    pub fn record(&self, opened: Opened) -> Ticket {
+        let ticket = Ticket::default();
+        if !self.send(Message::Opening(opened, Moment::now(), ticket.clone())) {
+            ticket.refuse();
+        }
+        ticket
+    }
+
+    /// The opening of this ticket did not come about. If it is not written yet it is not going to be; otherwise the record of `denied`
+    /// retracts it.
+    pub fn instead(&self, ticket: Ticket, denied: Denied) {
+        ticket.withdraw();
+        self.send(Message::Instead(denied, Moment::now(), ticket));
+    }
+
+    /// Counts an opening whose record was not on the medium when the relay moved.
+    pub fn opened_unrecorded(&self) {
+        self.health.unrecorded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn send(&self, message: Message) -> bool {
+        match self.to.try_send(message) {
+            Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
+                self.health.lost.fetch_add(1, Ordering::Relaxed);
+                false
             }
         }
     }
@@ -101,42 +126,72 @@ impl Journal {
 
 struct Writer {
     data: PathBuf,
-    /// `None` until it could be opened, and after it could not be written.
+    medium: Medium,
+    /// `None` until it could be opened.
     log: Option<Log>,
-    /// When to try to open it again.
+    /// When to try again, after it could not be written.
     again_at: Option<Instant>,
     lost: Arc<AtomicU64>,
-    fault: LogFault,
+    health: Arc<LogHealth>,
     /// When the fault was last told.
     told_at: Option<Instant>,
     simulated: bool,
+    restraint: Restraint,
     _lock: Option<Arc<PinLock>>,
-    /// By reason.
-    denied: BTreeMap<String, Refusals>,
-}
-
-/// Refusals for one reason.
-struct Refusals {
-    written: Instant,
-    /// The newest that was not written, with how many there are beside it.
-    more: Option<(Denied, Moment)>,
 }
 
 impl Writer {
-    fn run(&mut self, from: &Receiver<(Event, Moment)>) {
+    fn run(&mut self, from: &Receiver<Message>) {
         loop {
-            match from.recv_timeout(DENIED_EVERY.min(AGAIN_AFTER)) {
-                Ok((Event::Denied(denied), moment)) => self.denied(denied, moment),
-                Ok((event, moment)) => self.write(&event, &moment),
+            match from.recv_timeout(LOOK) {
+                Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.write_rest(DENIED_EVERY);
+            for due in self.restraint.overdue() {
+                self.write(&due);
+            }
             self.write_lost();
+            if self.again_at.is_none()
+                && let Some(log) = &mut self.log
+                && let Err(e) = log.prepare()
+            {
+                self.failed(&e);
+            }
         }
         self.again_at = None;
-        self.write_rest(Duration::ZERO);
+        for due in self.restraint.rest() {
+            self.write(&due);
+        }
         self.write_lost();
+        // At least their numbers are missing.
+        if let Some(log) = &mut self.log {
+            log.skip(self.lost.load(Ordering::Relaxed));
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        let (event, moment) = match message {
+            Message::Event(event, moment) => (event, moment),
+            Message::Opening(opened, moment, ticket) => {
+                if ticket.begin() {
+                    let number = self.write(&Due {
+                        event: Event::Opened(opened),
+                        moment,
+                        more: 0,
+                    });
+                    ticket.end(number);
+                }
+                return;
+            }
+            Message::Instead(denied, moment, ticket) => {
+                let retracts = ticket.number();
+                (Event::Denied(Denied { retracts, ..denied }), moment)
+            }
+        };
+        if let Some(due) = self.restraint.admit(event, moment) {
+            self.write(&due);
+        }
     }
 
     /// Writes how many events are missing; with it a log that could not be written is tried again.
@@ -145,106 +200,96 @@ impl Writer {
         if count == 0 {
             return;
         }
-        let lost = Event::Lost { count };
-        match self.append(&lost, &Moment::now()) {
-            true => self.trace(&lost),
-            false => {
+        let lost = Due {
+            event: Event::Lost { count },
+            moment: Moment::now(),
+            more: 0,
+        };
+        let skip = |log: &mut Log| log.skip(count);
+        match self.append(&lost, skip) {
+            Some(_) => self.trace(&lost),
+            None => {
                 self.lost.fetch_add(count, Ordering::Relaxed);
             }
         }
     }
 
-    fn denied(&mut self, denied: Denied, moment: Moment) {
-        self.write_rest(DENIED_EVERY);
-        if let Some(refusals) = self.denied.get_mut(&denied.reason) {
-            let more = refusals.more.as_ref().map_or(0, |(last, _)| last.more + 1);
-            refusals.more = Some((Denied { more, ..denied }, moment));
-            return;
+    /// The number of the event, if it is on the medium.
+    fn write(&mut self, due: &Due) -> Option<u64> {
+        self.trace(due);
+        let written = self.append(due, |_| ());
+        if written.is_none() {
+            self.lost.fetch_add(1 + due.more, Ordering::Relaxed);
+            (self.health.lost).fetch_add(1 + due.more, Ordering::Relaxed);
         }
-        let refusals = Refusals {
-            written: Instant::now(),
-            more: None,
-        };
-        self.denied.insert(denied.reason.clone(), refusals);
-        self.write(&Event::Denied(denied), &moment);
+        written
     }
 
-    /// Writes what was held back for so long, and forgets reasons that have been quiet.
-    fn write_rest(&mut self, age: Duration) {
-        let due: Vec<String> = (self.denied.iter())
-            .filter(|(_, refusals)| refusals.written.elapsed() >= age)
-            .map(|(reason, _)| reason.clone())
-            .collect();
-        for reason in due {
-            let held = self
-                .denied
-                .remove(&reason)
-                .and_then(|refusals| refusals.more);
-            if let Some((denied, moment)) = held {
-                self.write(&Event::Denied(denied), &moment);
-                let refusals = Refusals {
-                    written: Instant::now(),
-                    more: None,
-                };
-                self.denied.insert(reason, refusals);
-            }
-        }
-    }
-
-    fn write(&mut self, event: &Event, moment: &Moment) {
-        self.trace(event);
-        if !self.append(event, moment) {
-            let count = match event {
-                Event::Denied(denied) => 1 + denied.more,
-                _ => 1,
-            };
-            self.lost.fetch_add(count, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the event is on the disk.
-    fn append(&mut self, event: &Event, moment: &Moment) -> bool {
+    fn append(&mut self, due: &Due, before: impl FnOnce(&mut Log)) -> Option<u64> {
         if self.again_at.is_some_and(|at| Instant::now() < at) {
-            return false;
+            return None;
         }
         self.again_at = None;
-        let opened = match self.log.take() {
-            Some(log) => Ok(log),
-            None => Log::open(&self.data, self.simulated),
-        };
-        match opened.and_then(|mut log| log.append(event, moment).map(|()| log)) {
-            Ok(log) => {
-                self.log = Some(log);
-                if self.fault.set(None).is_some() {
-                    tracing::info!("door: the audit log can be written again");
+        self.health.waits(true);
+        let written = self.append_now(due, before);
+        self.health.waits(false);
+        match written {
+            Ok(number) => {
+                if self.health.set_fault(None).is_some() {
+                    tracing::info!("door: the event log can be written again");
                     self.told_at = None;
                 }
-                true
+                Some(number)
             }
             Err(e) => {
-                self.again_at = Some(Instant::now() + AGAIN_AFTER);
-                self.fault.set(Some(e.to_string()));
-                if (self.told_at).is_none_or(|at| at.elapsed() >= FAULT_EVERY) {
-                    self.told_at = Some(Instant::now());
-                    tracing::error!(
-                        "door: the audit log cannot be written: {e}; the door goes on, its events go to this log alone"
-                    );
-                }
-                false
+                self.failed(&e);
+                None
             }
         }
     }
 
-    fn trace(&self, event: &Event) {
-        let text = serde_json::to_string(event).unwrap_or_default();
+    fn append_now(&mut self, due: &Due, before: impl FnOnce(&mut Log)) -> io::Result<u64> {
+        let log = match &mut self.log {
+            Some(log) => log,
+            none => none.insert(Log::open(&self.data, self.medium)?),
+        };
+        before(log);
+        let (kind, mut data) = due.event.record();
+        if due.more > 0 {
+            data.insert("more".into(), due.more.into());
+        }
+        if self.simulated {
+            // No door moved.
+            data.insert("simulated".into(), Value::Bool(true));
+        }
+        log.append(&kind, &data, &due.moment)
+    }
+
+    fn failed(&mut self, e: &io::Error) {
+        self.again_at = Some(Instant::now() + AGAIN_AFTER);
+        self.health.set_fault(Some(e.to_string()));
+        if (self.told_at).is_none_or(|at| at.elapsed() >= FAULT_EVERY) {
+            self.told_at = Some(Instant::now());
+            tracing::error!(
+                "door: the event log cannot be written: {e}; events go to this log alone"
+            );
+        }
+    }
+
+    fn trace(&self, due: &Due) {
+        let text = serde_json::to_string(&due.event).unwrap_or_default();
         let simulated = if self.simulated { " (simulated)" } else { "" };
-        match event {
+        let more = match due.more {
+            0 => String::new(),
+            more => format!(", and {more} more of the kind"),
+        };
+        match due.event {
             Event::Forced
             | Event::HeldOpen
             | Event::Tamper
             | Event::Fault { .. }
-            | Event::Lost { .. } => tracing::warn!("door{simulated}: {text}"),
-            _ => tracing::info!("door{simulated}: {text}"),
+            | Event::Lost { .. } => tracing::warn!("door{simulated}: {text}{more}"),
+            _ => tracing::info!("door{simulated}: {text}{more}"),
         }
     }
 }
@@ -252,12 +297,32 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::events;
+    use crate::logs::{Record, events};
+
+    fn started(data: &Path) -> (Journal, JoinHandle<()>) {
+        Journal::start(data, Medium::default(), true, None).unwrap()
+    }
+
+    fn written(data: &Path) -> Vec<(Record, Event)> {
+        let page = events::read(data, 0, usize::MAX).unwrap();
+        assert_eq!(page.damaged, 0);
+        let records = page.records.into_iter();
+        let events = records.filter_map(|record| Event::of(&record).map(|event| (record, event)));
+        events.collect()
+    }
+
+    fn opened(person: &str) -> Opened {
+        Opened {
+            by: "face".into(),
+            person: Some(person.into()),
+            ..Opened::default()
+        }
+    }
 
     #[test]
     fn who_knocks_fills_no_log_and_nothing_is_lost_count_of() {
         let data = tempfile::tempdir().unwrap();
-        let (journal, thread) = Journal::start(data.path(), true, None).unwrap();
+        let (journal, thread) = started(data.path());
         for _ in 0..100 {
             for reason in ["no_match", "liveness"] {
                 journal.tell(Event::Denied(Denied {
@@ -269,44 +334,83 @@ mod tests {
         journal.tell(Event::Forced);
         drop(journal);
         thread.join().unwrap();
-        let (_, records) = events::read(data.path()).unwrap();
+        let written = written(data.path());
         // The first of each reason, the rest of each at the end.
-        assert_eq!(records.len(), 5, "{records:?}");
-        let counted: u64 = (records.iter())
-            .map(|record| match &record.event {
-                Event::Denied(denied) => denied.more + 1,
-                _ => 0,
-            })
-            .sum();
+        assert_eq!(written.len(), 5, "{written:?}");
+        let denied = (written.iter()).filter(|(_, event)| matches!(event, Event::Denied(_)));
+        let more = |record: &Record| record.data.get("more").and_then(Value::as_u64).unwrap_or(0);
+        let counted: u64 = denied.map(|(record, _)| 1 + more(record)).sum();
         assert_eq!(counted, 200);
-        assert!(records.iter().any(|record| record.event == Event::Forced));
+        assert!(written.iter().any(|(_, event)| *event == Event::Forced));
     }
 
     #[test]
     fn a_log_that_cannot_be_opened_is_tried_again_and_what_is_missing_counted() {
         let data = tempfile::tempdir().unwrap();
-        // A folder where the file should be.
-        let in_the_way = events::folder(data.path()).join("events.jsonl");
-        std::fs::create_dir_all(&in_the_way).unwrap();
-        let (journal, thread) = Journal::start(data.path(), true, None).unwrap();
-        journal.tell(Event::Forced);
+        // A file where the folder should be.
+        let in_the_way = data.path().join("logs");
+        std::fs::write(&in_the_way, "").unwrap();
+        let (journal, thread) = started(data.path());
+        let ticket = journal.record(opened("ada"));
         journal.tell(Event::Tamper);
-        let fault = journal.fault();
-        while fault.get().is_none() {
+        let health = journal.health();
+        while health.fault().is_none() || ticket.state() == super::super::ticket::State::Waiting {
             std::thread::sleep(Duration::from_millis(5));
         }
-        std::fs::remove_dir(&in_the_way).unwrap();
+        assert_eq!(ticket.state(), super::super::ticket::State::Refused);
+        std::fs::remove_file(&in_the_way).unwrap();
         drop(journal);
         thread.join().unwrap();
-        let (_, records) = events::read(data.path()).unwrap();
-        assert!(matches!(records[0].event, Event::Lost { count: 1.. }));
-        let counted: u64 = (records.iter())
-            .map(|record| match &record.event {
+        let written = written(data.path());
+        assert!(matches!(written[0].1, Event::Lost { count: 1.. }));
+        let counted: u64 = (written.iter())
+            .map(|(_, event)| match event {
                 Event::Lost { count } => *count,
                 _ => 1,
             })
             .sum();
-        assert_eq!(counted, 2, "{records:?}");
-        assert_eq!(fault.get(), None);
+        assert_eq!(counted, 2, "{written:?}");
+        // A loss is a gap.
+        assert!(written[0].0.seq > 1, "{written:?}");
+        assert_eq!(health.fault(), None);
+    }
+
+    #[test]
+    fn an_opening_that_did_not_come_about_is_retracted() {
+        let data = tempfile::tempdir().unwrap();
+        let (journal, thread) = started(data.path());
+        let ticket = journal.record(opened("ada"));
+        let number = loop {
+            if let Some(number) = ticket.number() {
+                break number;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let denied = |person: &str| Denied {
+            reason: "log".into(),
+            person: Some(person.into()),
+            ..Denied::default()
+        };
+        journal.instead(ticket, denied("ada"));
+        // One that nobody has begun to write is never written.
+        let ticket = Ticket::default();
+        assert!(ticket.withdraw() && !ticket.begin());
+        journal.instead(ticket, denied("bob"));
+        drop(journal);
+        thread.join().unwrap();
+        let events: Vec<Event> = written(data.path())
+            .into_iter()
+            .map(|(_, event)| event)
+            .collect();
+        let retracted = Event::Denied(Denied {
+            retracts: Some(number),
+            ..denied("ada")
+        });
+        let expected = [
+            Event::Opened(opened("ada")),
+            retracted,
+            Event::Denied(denied("bob")),
+        ];
+        assert_eq!(events, expected);
     }
 }

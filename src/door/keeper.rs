@@ -11,8 +11,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use super::Answer;
 use super::board::Board;
 use super::controller::{Controller, Happening, Rules};
@@ -21,14 +19,13 @@ use super::gpio::{self, GpioError, Output, Outputs, Pins};
 use super::guard::{LIFELESS, Shared};
 use super::journal::Journal;
 use super::lock::PinLock;
+use super::opening::{Face, Opening, Recorded};
+use super::settings::LogRule;
 
 /// How often inputs are looked at.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a face may have waited for the thread. Whoever stood there has been told, or is gone.
-pub const STALE: Duration = Duration::from_secs(1);
-/// How long ago a face may have been shown when it opens, whatever kept it: a full queue, the clock, the thread. Later somebody else
-/// may stand there.
-pub const SHOWN: Duration = Duration::from_secs(10);
+/// The same while a face waits for its record.
+const SHORT_TICK: Duration = Duration::from_millis(2);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often the same fault is told.
 const FAULT_EVERY: Duration = Duration::from_secs(600);
@@ -44,6 +41,8 @@ struct Faults {
     ended: Option<Instant>,
     /// When a fault of each signal was told last.
     signals: [Option<Instant>; Output::ALL.len()],
+    /// When it was told last that the log is slow.
+    slow_log: Option<Instant>,
 }
 
 impl Faults {
@@ -66,13 +65,20 @@ impl Faults {
     }
 
     fn signal_is_news(&mut self, output: Output) -> bool {
-        let last = &mut self.signals[output as usize];
-        let news = last.is_none_or(is_due);
-        if news {
-            *last = Some(Instant::now());
-        }
-        news
+        tell_again(&mut self.signals[output as usize])
     }
+
+    fn slow_log_is_news(&mut self) -> bool {
+        tell_again(&mut self.slow_log)
+    }
+}
+
+fn tell_again(last: &mut Option<Instant>) -> bool {
+    let news = last.is_none_or(is_due);
+    if news {
+        *last = Some(Instant::now());
+    }
+    news
 }
 
 /// Whether what was told then may be told again.
@@ -82,17 +88,8 @@ fn is_due(told: Instant) -> bool {
 
 /// What the keeper is asked for.
 pub enum Command {
-    /// Open for this face. No answer: the pins cannot be used.
-    Face {
-        opened: Opened,
-        /// What is written down otherwise, but for the reason.
-        refused: Denied,
-        /// When it was shown, as far as that is known.
-        shown: Instant,
-        /// Since when it waits for the thread.
-        asked: Instant,
-        answer: oneshot::Sender<Answer>,
-    },
+    /// Open for this face.
+    Face(Face),
     Deny(Denied),
     Stop,
 }
@@ -102,6 +99,7 @@ pub struct Keeper {
     pub board: Board,
     pub data: PathBuf,
     pub rules: Rules,
+    pub log: LogRule,
     pub commands: Receiver<Command>,
     pub journal: Journal,
     pub shared: Arc<Shared>,
@@ -171,7 +169,7 @@ impl Keeper {
             let left = until.saturating_duration_since(Instant::now());
             match self.commands.recv_timeout(left.min(LIFELESS / 4)) {
                 // Dropping its sender answers it.
-                Ok(Command::Face { .. } | Command::Deny(_)) => {}
+                Ok(Command::Face(_) | Command::Deny(_)) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => return false,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -190,6 +188,7 @@ impl Keeper {
         let since = Instant::now();
         let mut sensed = first;
         let mut started = false;
+        let mut waiting: Option<Opening> = None;
         loop {
             // After a fault that was not told: once it is over.
             if !started && (tell || (since.elapsed() >= STEADY && faults.end_is_news())) {
@@ -212,6 +211,17 @@ impl Keeper {
             self.switch_relay(&controller)?;
             self.signal(&controller, faults)?;
             self.shared.went_round();
+            // What else is asked for waits as long.
+            if let Some(opening) = waiting.take() {
+                match opening.recorded() {
+                    None => {
+                        waiting = Some(opening);
+                        std::thread::sleep(SHORT_TICK);
+                    }
+                    Some(recorded) => self.let_in(opening, recorded, &mut controller, faults)?,
+                }
+                continue;
+            }
             match self.commands.recv_timeout(TICK) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -219,32 +229,52 @@ impl Keeper {
                     controller.deny(self.shared.now());
                     self.journal.tell(Event::Denied(denied));
                 }
-                Ok(Command::Face {
-                    opened,
-                    refused,
-                    shown,
-                    asked,
-                    answer,
-                }) => {
-                    // Its search was told that the door does not answer: it must not open to nobody.
-                    let late = asked.elapsed() >= STALE || shown.elapsed() >= SHOWN;
-                    let (event, said) = if answer.is_closed() || late {
-                        (refused_for("too_late", refused), Answer::TooLate)
-                    } else if !controller.open_by_face(self.shared.now()) {
-                        (refused_for("cool_down", refused), Answer::CoolDown)
-                    } else if let Err(e) = self.switch_relay(&controller) {
-                        self.journal.tell(refused_for("fault", refused));
-                        return Err(e);
-                    } else {
-                        // Written down before LED and buzzer have their turn, in the next round.
-                        (Event::Opened(opened), Answer::Opened)
-                    };
-                    self.journal.tell(event);
-                    // The client may be gone.
-                    let _ = answer.send(said);
+                Ok(Command::Face(face)) if face.is_late() => {
+                    face.refuse(&self.journal, "too_late", Answer::TooLate);
+                }
+                Ok(Command::Face(face)) if !controller.admits_face(self.shared.now()) => {
+                    face.refuse(&self.journal, "cool_down", Answer::CoolDown);
+                }
+                Ok(Command::Face(face)) => waiting = Some(Opening::ask(face, &self.journal)),
+            }
+        }
+    }
+
+    /// Opens for a face whose record the log has taken, or cannot take.
+    fn let_in(
+        &self,
+        opening: Opening,
+        recorded: Recorded,
+        controller: &mut Controller,
+        faults: &mut Faults,
+    ) -> Result<(), GpioError> {
+        if opening.is_late() {
+            opening.give_up("too_late", Answer::TooLate);
+            return Ok(());
+        }
+        match recorded {
+            Recorded::Yes => {}
+            Recorded::Refused | Recorded::TooSlow if self.log == LogRule::Required => {
+                opening.give_up("log", Answer::NotRecorded);
+                controller.deny(self.shared.now());
+                return Ok(());
+            }
+            Recorded::Refused => self.journal.opened_unrecorded(),
+            Recorded::TooSlow => {
+                self.journal.opened_unrecorded();
+                if faults.slow_log_is_news() {
+                    let what = "the medium of the event log takes longer than an opening waits for it; the door goes on without".into();
+                    self.journal.tell(Event::Fault { what });
                 }
             }
         }
+        controller.open_by_face(self.shared.now());
+        let switched = self.switch_relay(controller);
+        match switched {
+            Ok(()) => opening.done(),
+            Err(_) => opening.give_up("fault", Answer::Dead),
+        }
+        switched
     }
 
     /// The relay and, with [`Keeper::signal`], every output in every round: what disturbed a pin is put right.
@@ -292,13 +322,6 @@ fn whole<R>(work: impl FnOnce() -> Result<R, GpioError>) -> Result<R, GpioError>
         .unwrap_or_else(|_| Err(GpioError::driver("keeper", "it panicked")))
 }
 
-fn refused_for(reason: &str, refused: Denied) -> Event {
-    Event::Denied(Denied {
-        reason: reason.into(),
-        ..refused
-    })
-}
-
 fn event(happening: Happening) -> Event {
     match happening {
         Happening::Button => Event::Opened(Opened {
@@ -317,15 +340,18 @@ fn event(happening: Happening) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
     use crate::door::board::Safe;
-    use crate::door::events;
+    use crate::door::opening::{SHOWN, STALE};
+    use crate::logs::{Medium, events};
 
     /// Runs a keeper of the simulated board over `commands`, in order; its events.
     fn kept(commands: Vec<Command>) -> Vec<Event> {
         let data = tempfile::tempdir().unwrap();
         let board = Board::load("simulated").unwrap();
-        let (journal, writer) = Journal::start(data.path(), true, None).unwrap();
+        let (journal, writer) = Journal::start(data.path(), Medium::default(), true, None).unwrap();
         let pins = gpio::open(&board, data.path()).unwrap();
         let (to, receiver) = std::sync::mpsc::sync_channel(commands.len() + 1);
         for command in commands {
@@ -341,6 +367,7 @@ mod tests {
                 cooldown: Duration::from_secs(1),
                 held_open: Duration::from_secs(60),
             },
+            log: LogRule::BestEffort,
             commands: receiver,
             journal,
             shared: Shared::new(pins.outputs),
@@ -348,13 +375,13 @@ mod tests {
         };
         keeper.run(pins.inputs);
         writer.join().unwrap();
-        let (_, records) = events::read(data.path()).unwrap();
-        records.into_iter().map(|record| record.event).collect()
+        let page = events::read(data.path(), 0, usize::MAX).unwrap();
+        page.records.iter().filter_map(Event::of).collect()
     }
 
     fn face(person: &str, shown: Instant, asked: Instant) -> (Command, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
-        let command = Command::Face {
+        let command = Command::Face(Face {
             opened: Opened {
                 person: Some(person.into()),
                 ..Opened::default()
@@ -366,7 +393,7 @@ mod tests {
             shown,
             asked,
             answer,
-        };
+        });
         (command, answered)
     }
 

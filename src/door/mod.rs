@@ -10,7 +10,10 @@
 //! | `controller` | what the pins should be, as a function of time and inputs |
 //! | `keeper` | the thread that has the pins |
 //! | `guard` | what it shares, and the guard over it |
-//! | `journal`, [`events`] | the audit log |
+//! | [`events`] | what happens, as records of the event log |
+//! | `journal`, `ticket`, [`health`] | who writes them, and how that fares |
+//! | `restraint` | what happens too often to be written each time |
+//! | `opening` | a face that is let in once that is written |
 //! | [`lock`] | who has the pins |
 
 pub mod board;
@@ -18,13 +21,17 @@ mod controller;
 pub mod events;
 pub mod gpio;
 mod guard;
+pub mod health;
 mod journal;
 mod keeper;
 pub mod lock;
+mod opening;
 mod raspberry;
+mod restraint;
 pub mod schedule;
 pub mod settings;
 pub mod simulated;
+mod ticket;
 
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -39,16 +46,20 @@ use controller::Rules;
 use events::{Denied, Opened};
 use gpio::GpioError;
 use guard::Shared;
-use journal::{Journal, LogFault};
+use health::LogHealth;
+use journal::Journal;
 use keeper::{Command, Keeper};
 use lock::{LockError, PinLock};
+use opening::Face;
 use settings::Settings;
+
+use crate::logs::Medium;
 
 /// Commands that may wait for the keeper, which looks every 20 ms.
 const WAITING: usize = 64;
 /// How long a search waits for the door: longer than a face may wait there, so that whoever opens is told so.
 const ANSWER: Duration = Duration::from_secs(2);
-const _: () = assert!(keeper::STALE.as_millis() < ANSWER.as_millis());
+const _: () = assert!(opening::STALE.as_millis() < ANSWER.as_millis());
 /// How long the end of the program waits for the keeper.
 const STOP: Duration = Duration::from_secs(3);
 
@@ -70,7 +81,7 @@ pub struct Door {
     board: Board,
     commands: SyncSender<Command>,
     shared: Arc<Shared>,
-    log_fault: LogFault,
+    log: Arc<LogHealth>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -82,6 +93,8 @@ pub enum Answer {
     CoolDown,
     /// The face was shown too long ago, or its turn came too late.
     TooLate,
+    /// `door.log` is "required", and the medium did not take the record in time.
+    NotRecorded,
     /// The door does not work; its fault is in the events.
     Dead,
 }
@@ -92,6 +105,14 @@ impl Door {
     /// # Errors
     /// [`DoorError`], in words for the person who starts the daemon.
     pub fn start(settings: &Settings, data: &Path) -> Result<Door, DoorError> {
+        Door::start_on(settings, data, Medium::default())
+    }
+
+    /// The same with a log on another medium.
+    ///
+    /// # Errors
+    /// [`DoorError`].
+    pub fn start_on(settings: &Settings, data: &Path, medium: Medium) -> Result<Door, DoorError> {
         let board = Board::load(&settings.board)?;
         // First the lock: not every board's pins are taken by one program alone.
         let lock = match PinLock::take(data) {
@@ -110,8 +131,8 @@ impl Door {
                 "door: its board cannot be kept in the data folder ({e}); after a crash `recocomp door safe` needs a configuration that can be read"
             );
         }
-        let (journal, writer) =
-            Journal::start(data, board.is_simulated(), lock.clone()).map_err(DoorError::Thread)?;
+        let (journal, writer) = Journal::start(data, medium, board.is_simulated(), lock.clone())
+            .map_err(DoorError::Thread)?;
         let pins = gpio::open(&board, data)?;
         let (commands, receiver) = sync_channel(WAITING);
         let shared = Shared::new(pins.outputs);
@@ -124,6 +145,7 @@ impl Door {
                 cooldown: Duration::from_millis(settings.cooldown_ms),
                 held_open: Duration::from_secs(settings.held_open_s),
             },
+            log: settings.log,
             board: board.clone(),
             data: data.into(),
             commands: receiver,
@@ -132,7 +154,7 @@ impl Door {
             _lock: lock,
         };
         let inputs = pins.inputs;
-        let (guarded, log_fault) = (shared.clone(), journal.fault());
+        let (guarded, log) = (shared.clone(), journal.health());
         let threads = vec![
             thread("door", move || keeper.run(inputs))?,
             thread("door-guard", move || guard::watch(&guarded, &journal))?,
@@ -142,7 +164,7 @@ impl Door {
             board,
             commands,
             shared,
-            log_fault,
+            log,
             threads: Mutex::new(threads),
         })
     }
@@ -161,13 +183,13 @@ impl Door {
     /// `refused` is written down if it does not, with the door's reason.
     pub async fn open(&self, opened: Opened, refused: Denied, shown: Instant) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let command = Command::Face {
+        let command = Command::Face(Face {
             opened,
             refused,
             shown,
             asked: Instant::now(),
             answer,
-        };
+        });
         if self.commands.try_send(command).is_err() {
             return Answer::Dead;
         }
@@ -194,9 +216,9 @@ impl Door {
         self.shared.is_tending()
     }
 
-    /// Why the audit log cannot be written at present.
-    pub fn log_fault(&self) -> Option<String> {
-        self.log_fault.get()
+    /// How the event log fares.
+    pub fn log(&self) -> &LogHealth {
+        &self.log
     }
 
     /// Releases the relay, gives the pins back and waits until the events are written.

@@ -18,6 +18,16 @@ pub enum LivenessRule {
     Off,
 }
 
+/// Whether an opening by a face needs its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogRule {
+    /// A medium that does not answer in time, or refuses, keeps nobody out; it is told.
+    BestEffort,
+    /// Without the record on the medium the door stays shut.
+    Required,
+}
+
 /// `[door]`: the lock, and who opens it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -31,6 +41,8 @@ pub struct Settings {
     /// Share of strangers, 0 to 1, for whom the door may open by mistake.
     pub target_fpir: f64,
     pub liveness: LivenessRule,
+    /// Whether an opening by a face needs its record in the event log.
+    pub log: LogRule,
     /// Addresses or networks (`10.0.0.0/24`) whose searches may open; empty: any with the token.
     pub clients: Vec<String>,
     /// File with the token that a search must bear to open; absent: any of `clients`.
@@ -53,6 +65,7 @@ impl Default for Settings {
             collection: String::new(),
             target_fpir: 0.001,
             liveness: LivenessRule::Enforce,
+            log: LogRule::BestEffort,
             clients: Vec::new(),
             token_file: None,
             schedule: Vec::new(),

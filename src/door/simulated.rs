@@ -84,7 +84,7 @@ impl Outputs for Timeline {
         }
         let line = format!(
             "{{\"ms\": {}, \"pin\": \"{}\", \"on\": {on}}}\n",
-            super::events::uptime().as_millis(),
+            crate::logs::uptime().as_millis(),
             name
         );
         (self.timeline.write_all(line.as_bytes()))

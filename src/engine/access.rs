@@ -86,6 +86,8 @@ pub enum Reason {
     CoolDown,
     /// The face was shown too long ago.
     TooLate,
+    /// Its record could not be written, which the door requires.
+    Log,
     /// The false match rate that would be needed is beyond the table of the embedding model.
     Undecidable,
     NoDoor,
@@ -105,6 +107,7 @@ impl Reason {
             Reason::ClockNotSet => "clock_not_set",
             Reason::CoolDown => "cool_down",
             Reason::TooLate => "too_late",
+            Reason::Log => "log",
             Reason::Undecidable => "undecidable",
             Reason::NoDoor => "no_door",
             Reason::Fault => "fault",
@@ -291,12 +294,11 @@ impl Engine {
             // Nobody may have stood there: no face, a broken picture, a full queue.
             Reason::NotSearched => {}
             // They are in the log already, or cannot get there.
-            Reason::Matched | Reason::CoolDown | Reason::TooLate | Reason::Fault => {}
+            Reason::Matched | Reason::CoolDown | Reason::TooLate | Reason::Log | Reason::Fault => {}
             reason => access.door.deny(Denied {
                 reason: reason.name().into(),
-                person: None,
                 request: origin,
-                more: 0,
+                ..Denied::default()
             }),
         }
         let opening = Opening {
@@ -336,10 +338,9 @@ impl Engine {
             request: origin.clone(),
         };
         let refused = Denied {
-            reason: String::new(),
             person: Some(best.target.clone()),
             request: origin.clone(),
-            more: 0,
+            ..Denied::default()
         };
         match access.door.open(opened, refused, asked).await {
             Answer::Opened => (Reason::Matched, None),
@@ -347,6 +348,10 @@ impl Engine {
             Answer::TooLate => (
                 Reason::TooLate,
                 Some("too long since the request; ask again with a new picture".into()),
+            ),
+            Answer::NotRecorded => (
+                Reason::Log,
+                Some("the medium did not take the record of the opening in time, and door.log is \"required\"; recocomp doctor says more".into()),
             ),
             Answer::Dead => (
                 Reason::Fault,

@@ -9,8 +9,12 @@ use super::{Access, Engine, Reason};
 pub struct DoorHealth {
     /// The pins are in the program's hands: the button is looked at, faces can open.
     pub tending: bool,
-    /// Why the audit log cannot be written.
+    /// Why the event log cannot be written.
     pub log_fault: Option<String>,
+    /// Events since the start that never got there.
+    pub events_lost: u64,
+    /// Openings by faces since the start whose record was not on the medium when the relay moved.
+    pub openings_unrecorded: u64,
     /// Why nobody is let in, however alike.
     pub undecidable: Option<String>,
 }
@@ -20,7 +24,7 @@ impl DoorHealth {
     pub fn ailments(&self) -> Vec<String> {
         let pins = (!self.tending).then(|| "its pins cannot be used".to_owned());
         let log =
-            (self.log_fault.as_ref()).map(|e| format!("its audit log cannot be written: {e}"));
+            (self.log_fault.as_ref()).map(|e| format!("its event log cannot be written: {e}"));
         let nobody = (self.undecidable.as_ref()).map(|why| format!("nobody is let in: {why}"));
         [pins, log, nobody].into_iter().flatten().collect()
     }
@@ -32,7 +36,9 @@ impl Engine {
         let access = self.access()?;
         Some(DoorHealth {
             tending: access.door().is_tending(),
-            log_fault: access.door().log_fault(),
+            log_fault: access.door().log().fault(),
+            events_lost: access.door().log().lost(),
+            openings_unrecorded: access.door().log().unrecorded(),
             undecidable: self.undecidable(access),
         })
     }

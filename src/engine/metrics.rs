@@ -20,7 +20,9 @@ pub struct Metrics {
 #[derive(Clone, Copy, Debug)]
 struct DoorWorks {
     pins: bool,
-    audit_log: bool,
+    event_log: bool,
+    events_lost: u64,
+    openings_unrecorded: u64,
     decides: bool,
 }
 
@@ -36,7 +38,9 @@ impl Engine {
             warnings: self.gallery.warnings().len(),
             door: self.door_health().map(|door| DoorWorks {
                 pins: door.tending,
-                audit_log: door.log_fault.is_none(),
+                event_log: door.log_fault.is_none(),
+                events_lost: door.events_lost,
+                openings_unrecorded: door.openings_unrecorded,
                 decides: door.undecidable.is_none(),
             }),
         }
@@ -119,8 +123,20 @@ impl fmt::Display for Metrics {
                 (
                     "door_audit_log",
                     "gauge",
-                    "Whether the door's audit log can be written.",
-                    u64::from(door.audit_log),
+                    "Whether the log of the door's events can be written.",
+                    u64::from(door.event_log),
+                ),
+                (
+                    "door_events_lost_total",
+                    "counter",
+                    "Events of the door that never got into the log.",
+                    door.events_lost,
+                ),
+                (
+                    "door_openings_unrecorded_total",
+                    "counter",
+                    "Openings by faces whose record was not on the medium when the relay moved.",
+                    door.openings_unrecorded,
                 ),
                 (
                     "door_decides",

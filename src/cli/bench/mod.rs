@@ -10,6 +10,7 @@ mod discard;
 mod fill;
 mod liveness;
 mod metrics;
+mod opening;
 mod pairs;
 mod parallel;
 mod pipeline;
@@ -39,6 +40,7 @@ pub enum Verb {
     Calibrate(calibrate::Arguments),
     Detection(detection::Arguments),
     Liveness(liveness::Arguments),
+    Opening(opening::Arguments),
     Pipeline(pipeline::Arguments),
     Quality(quality::Arguments),
     Search(search::Arguments),
@@ -65,6 +67,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Calibrate(arguments) => calibrate::run(&arguments),
         Verb::Detection(arguments) => detection::run(&arguments),
         Verb::Liveness(arguments) => liveness::run(&arguments),
+        Verb::Opening(arguments) => opening::run(&arguments),
         Verb::Pipeline(arguments) => pipeline::run(&arguments),
         Verb::Quality(arguments) => quality::run(&arguments),
         Verb::Search(arguments) => search::run(&arguments),

@@ -1,7 +1,5 @@
-//! The door: its board, its collection, its clock, its token, its audit log.
+//! The door: its board, its collection, its clock, its token, its log.
 
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use gpiocdev::chip::Chip;
@@ -10,12 +8,12 @@ use super::super::inventory::inventory;
 use super::device::{GPIO_RIGHTS, label, may_use};
 use super::{Patient, Report, entries, read};
 use crate::door::board::{Board, Driver};
-use crate::door::events;
-use crate::door::settings::Settings;
+use crate::door::settings::{LogRule, Settings};
 use crate::engine::{Decision, Enrolled, clock_is_right, door_token};
 use crate::gallery::Fusion;
 use crate::inference::ModelSet;
 use crate::license::clock_of_device;
+use crate::logs::events;
 
 pub fn door(patient: &Patient, report: &mut Report) {
     let settings = &patient.config.door;
@@ -38,7 +36,7 @@ pub fn door(patient: &Patient, report: &mut Report) {
              door.schedule",
         );
     }
-    audit_log(report, &patient.config.storage.data);
+    event_log(report, settings, &patient.config.storage.data);
 }
 
 fn pins(patient: &Patient, report: &mut Report, board: &Board) {
@@ -196,15 +194,28 @@ fn token(report: &mut Report, settings: &Settings) {
     }
 }
 
-fn audit_log(report: &mut Report, data: &Path) {
-    let path = events::folder(data).join("events.jsonl");
-    // Opening changes nothing, and makes nothing where there is nothing yet.
-    match OpenOptions::new().append(true).open(&path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => report.problem(
-            format!("the audit log {} cannot be written: {e}", path.display()),
-            "the door goes on without it; look at the medium, and whose the file is: chown recocomp: it",
+fn event_log(report: &mut Report, settings: &Settings, data: &Path) {
+    let consequence = match settings.log {
+        LogRule::BestEffort => "the door goes on without it",
+        LogRule::Required => "no face opens (door.log)",
+    };
+    let mend = format!(
+        "{consequence}; look at the medium, and whose {} is: chown -R recocomp: it",
+        events::folder(data).display()
+    );
+    if let Err(e) = events::can_be_written(data) {
+        report.problem(
+            format!("the event log cannot be written: {e}"),
+            mend.clone(),
+        );
+    }
+    match events::read(data, 0, usize::MAX) {
+        Ok(page) if page.damaged > 0 => report.warning(
+            format!("{} lines of the event log cannot be read, or their numbers were changed", page.damaged),
+            "recocomp door events shows the others; a line that a power cut tore is none to worry about",
         ),
-        _ => {}
+        Ok(_) => {}
+        Err(e) => report.problem(format!("the event log cannot be read: {e}"), mend),
     }
 }
 
