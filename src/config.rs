@@ -33,6 +33,7 @@ pub struct Config {
     pub liveness: Liveness,
     pub models: Models,
     pub door: door::settings::Settings,
+    pub audit: Audit,
 }
 
 /// `[server]`: who is listened to and for how long.
@@ -97,6 +98,20 @@ impl Default for Storage {
             compaction_mib_per_second: 5,
             search_threads: 0,
         }
+    }
+}
+
+/// `[audit]`: who did what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Audit {
+    /// Days that a record is kept at least.
+    pub keep_days: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Audit { keep_days: 730 }
     }
 }
 
@@ -300,6 +315,9 @@ impl Config {
         // At 0 everything would be live.
         if (self.liveness.threshold).is_some_and(|t| !(0.001..=1.0).contains(&t)) {
             return Err("`liveness.threshold` must be 0.001 to 1".into());
+        }
+        if !(1..=36_500).contains(&self.audit.keep_days) {
+            return Err("`audit.keep_days` must be 1 to 36500".into());
         }
         self.door.check()
     }

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod audit;
 mod backup;
 mod backup_key;
 mod bench;
@@ -17,6 +18,7 @@ mod man;
 mod restore;
 mod secret;
 mod serve;
+mod serve_audit;
 mod upgrade;
 mod version;
 
@@ -46,6 +48,8 @@ enum Verb {
     #[command(subcommand)]
     Door(door::Verb),
     #[command(subcommand)]
+    Audit(audit::Verb),
+    #[command(subcommand)]
     License(license::Verb),
     Backup(backup::Arguments),
     BackupKey(backup_key::Arguments),
@@ -72,6 +76,7 @@ pub fn run() -> ExitCode {
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::DeviceId(arguments) => device_id::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Door(verb) => door::run(verb).map(|()| ExitCode::SUCCESS),
+        Verb::Audit(verb) => audit::run(&verb).map(|()| ExitCode::SUCCESS),
         Verb::License(verb) => license::run(&verb),
         Verb::Backup(arguments) => backup::run(&arguments),
         Verb::BackupKey(arguments) => backup_key::run(&arguments).map(|()| ExitCode::SUCCESS),

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use super::{Failure, while_doing};
+use super::{Failure, serve_audit, while_doing};
 use crate::config::Config;
 use crate::door::Door;
 use crate::engine::{Access, Engine};
@@ -122,12 +122,16 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
         door = door.0.as_ref().map(|door| door.board().to_string()),
         "ready: {}", engine.license().detail()
     );
-    let eraser = engine.clone();
+    serve_audit::start(config);
+    let (eraser, of_trimming) = (engine.clone(), config.clone());
     tokio::spawn(async move {
         let mut daily = tokio::time::interval(ERASURE_INTERVAL);
         loop {
             daily.tick().await;
             eraser.erase_removed().await;
+            let config = of_trimming.clone();
+            // Nobody waits for it.
+            let _ = tokio::task::spawn_blocking(move || serve_audit::trim(&config)).await;
         }
     });
     let address_file = AddressFile::write(&config.storage.data, address);

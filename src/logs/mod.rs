@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`record`] | a record: number, moment, type, data |
 //! | [`events`] | EVENTS: bounded by size, read from a number on |
+//! | [`audit`] | AUDIT: chained, kept by time |
 //! | [`earlier`] | what a door of version 1.0.0 wrote, which EVENTS goes on from |
 //! | `numbers` | which numbers may be given, so that a loss is a gap |
 //! | `series` | the files of a log |
@@ -13,6 +14,7 @@
 //! Both are folders of JSON lines below `logs/` in the data folder. They name people by their `target_id`; pictures and templates never
 //! get there. docs/adr/0013 fixes the bytes.
 
+pub mod audit;
 pub mod earlier;
 pub mod events;
 mod files;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Patient, Report, entries, read};
+use crate::logs::audit;
 
 /// Bytes below which enrolling stops soon, and below which it has stopped: a compaction writes a collection a second time.
 const FREE_LITTLE: u64 = 256 << 20;
@@ -68,6 +69,21 @@ pub fn data_folder(patient: &Patient, report: &mut Report) {
             format!("{} is of another user than {shown}", first.display()),
             format!("the daemon cannot open it: chown -R --reference={shown} {shown}"),
         );
+    }
+    audit_log(data, report);
+}
+
+fn audit_log(data: &Path, report: &mut Report) {
+    match audit::verify(data, None) {
+        Ok(found) => {
+            if let Some(fault) = found.faults.first() {
+                report.problem(
+                    format!("the audit log was changed: {fault}"),
+                    "recocomp audit verify shows every place; find out who could write there",
+                );
+            }
+        }
+        Err(e) => report.problem(format!("the audit log cannot be read: {e}"), AS_DAEMON),
     }
 }
 
