@@ -46,7 +46,7 @@ MESSAGES = {
     1018: "Face already enrolled",
 }
 
-HTTP_STATUS = {1011: {400}, 1014: {503}, 1015: {401, 403}, **{code: {code} for code in (400, 404, 405, 408, 413, 414, 417, 429, 431, 500, 501, 505)}}
+HTTP_STATUS = {1011: {400}, 1014: {503}, 1015: {401, 403}, **{code: {code} for code in (400, 404, 405, 408, 413, 414, 415, 417, 429, 431, 500, 501, 505)}}
 
 # What every answer of insert carries, also the failed ones; update adds target_invalid.
 BATCH_FIELDS = {"err_code", "status", "success_num", "invalid", "quota_exceeded_target_id"}

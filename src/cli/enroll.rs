@@ -24,7 +24,7 @@ use crate::engine::{
     Asked, Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
 };
 use crate::license::{self, License};
-use crate::recognition::FarLooks;
+use crate::recognition::{EncodedFile, FarLooks};
 use crate::{inference, telemetry};
 
 /// Enrol a folder of pictures
@@ -360,7 +360,7 @@ impl Destination {
                 let item = Item {
                     target: person.to_owned(),
                     picture: EncodedPicture {
-                        text: picture.clone(),
+                        file: EncodedFile::Base64(picture.clone()),
                         far,
                     },
                 };

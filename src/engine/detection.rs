@@ -23,9 +23,8 @@ impl Engine {
         };
         self.liveness_demand(demand)?;
         let place = self.enter()?;
-        let outcome = place.submit(move |recognizer| {
-            recognizer.inspect_base64(&picture.text, demand, picture.far)
-        });
+        let outcome = place
+            .submit(move |recognizer| recognizer.inspect_file(&picture.file, demand, picture.far));
         match outcome.await {
             Ok(seen) => seen.map_err(|refusal| Rejection::from(refusal).about(PICTURE)),
             Err(_) => Err(Rejection::Fault("a recognition worker failed".into()).into()),

@@ -55,7 +55,7 @@ impl Engine {
         };
         let place = self.enter()?;
         let outcome = place.submit(move |recognizer| {
-            recognizer.recognize_base64(&picture.text, Purpose::Probe, checks)
+            recognizer.recognize_file(&picture.file, Purpose::Probe, checks)
         });
         let seen = (outcome.await)
             .map_err(|_| Rejection::Fault("a recognition worker failed".into()))?

@@ -72,7 +72,7 @@ impl Engine {
         // commits for a thread of the disk's.
         let gallery = self.gallery.clone();
         let outcome = place.submit(move |recognizer| -> Result<_, Error> {
-            let probe = (recognizer.recognize_base64(&picture.text, Purpose::Probe, checks))
+            let probe = (recognizer.recognize_file(&picture.file, Purpose::Probe, checks))
                 .map_err(|refusal| Rejection::from(refusal).about(PICTURE))?;
             let hits = gallery.search(&collection, &probe.template, top_k)?;
             Ok((probe, hits))

@@ -40,14 +40,12 @@ pub use wall_clock::is_right as clock_is_right;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::gallery::{self, Fusion, Gallery, GalleryError, Keeper};
 use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool};
 use crate::license::License;
 use crate::license::device::DeviceIdentity;
 use crate::recognition::{
-    Checks, FarLooks, Purpose, Recognition, Recognizer, RecognizerOptions, Refusal,
+    Checks, EncodedFile, FarLooks, Purpose, Recognition, Recognizer, RecognizerOptions, Refusal,
 };
 
 /// How an [`Engine`] is built.
@@ -82,8 +80,7 @@ pub struct EngineOptions {
 /// A picture not yet looked at.
 #[derive(Clone, Debug)]
 pub struct EncodedPicture {
-    /// Base64.
-    pub text: Bytes,
+    pub file: EncodedFile,
     /// Whether faces are looked for in tiles, so that small ones are found, too.
     pub far: bool,
 }
@@ -230,7 +227,7 @@ impl Engine {
     ) -> Vec<Result<Recognition, Rejection>> {
         let job = move |recognizer: &mut Recognizer, picture: EncodedPicture| {
             let far = picture.far;
-            recognizer.recognize_base64(&picture.text, purpose, Checks { far, ..checks })
+            recognizer.recognize_file(&picture.file, purpose, Checks { far, ..checks })
         };
         let results = place.map(pictures, job).await;
         (results.into_iter())

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::error::ApiError;
-use super::fields::Fields;
+use super::fields::Upload;
 use super::router::AppState;
 use crate::recognition::{COMPONENTS, Point, Quality, SeenFace, rounding};
 
@@ -19,7 +19,10 @@ const KEYPOINTS: [&str; 6] = [
     "left_ear",
 ];
 
-pub async fn detect(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+pub async fn detect(
+    State(state): State<AppState>,
+    Upload(fields): Upload,
+) -> Result<Answer, ApiError> {
     let picture = fields.picture("face_image")?;
     let liveness = fields.flag("liveness")?;
     let seen = state.engine.detect(picture, liveness).await?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::answer::Answer;
 use super::caller::CalledBy;
 use super::error::ApiError;
-use super::fields::Fields;
+use super::fields::{Fields, Upload};
 use super::router::AppState;
 use crate::engine::{Asked, Code, Doubts, EnrolmentReport, Error, Item};
 
@@ -21,17 +21,17 @@ enum Kind {
 pub async fn insert(
     State(state): State<AppState>,
     caller: CalledBy,
-    fields: Result<Fields, ApiError>,
+    upload: Result<Upload, ApiError>,
 ) -> Response {
-    enrol(state, caller, fields, Kind::Insert).await
+    enrol(state, caller, upload, Kind::Insert).await
 }
 
 pub async fn update(
     State(state): State<AppState>,
     caller: CalledBy,
-    fields: Result<Fields, ApiError>,
+    upload: Result<Upload, ApiError>,
 ) -> Response {
-    enrol(state, caller, fields, Kind::Update).await
+    enrol(state, caller, upload, Kind::Update).await
 }
 
 pub async fn delete_id(
@@ -49,9 +49,10 @@ pub async fn delete_id(
 async fn enrol(
     state: AppState,
     caller: CalledBy,
-    fields: Result<Fields, ApiError>,
+    upload: Result<Upload, ApiError>,
     kind: Kind,
 ) -> Response {
+    let fields = upload.map(|Upload(fields)| fields);
     // What is wrong with a field is said below; the lists of the other one are there all the same.
     let flag = |name| (fields.as_ref()).is_ok_and(|fields| fields.flag(name).unwrap_or(false));
     let doubts = state.engine.nothing_doubtful(Asked {

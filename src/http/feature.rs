@@ -11,7 +11,7 @@ use serde_json::json;
 use super::answer::Answer;
 use super::caller::CalledBy;
 use super::error::ApiError;
-use super::fields::Fields;
+use super::fields::{Fields, Upload};
 use super::router::AppState;
 use super::search::{liveness_demand, match_rows, several};
 use crate::gallery::{TEMPLATE_DIMENSIONS, Template};
@@ -24,7 +24,10 @@ const FEATURE_BYTES: usize = TEMPLATE_DIMENSIONS * NUMBER_BYTES;
 /// Text that is looked at: what is longer, blanks and line ends included, is no feature.
 const MAX_TEXT: usize = 4 * FEATURE_BYTES;
 
-pub async fn extract(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+pub async fn extract(
+    State(state): State<AppState>,
+    Upload(fields): Upload,
+) -> Result<Answer, ApiError> {
     let picture = fields.picture("face_image")?;
     let demand = liveness_demand(&fields)?;
     let extracted = state.engine.extract(picture, demand).await?;

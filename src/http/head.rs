@@ -48,8 +48,8 @@ fn one_host(request: &request::Parts) -> Result<(), ApiError> {
         (None, None) if request.version >= Version::HTTP_11 => wrong(
             "the Host header is missing: HTTP/1.1 asks for one, as in Host: 192.168.1.20:8080",
         ),
-        // What names no host is empty.
-        (Some(host), None) if !host.is_empty() && authority_of(host).is_none() => {
+        // Machines call the device what they like; this is no name in any language.
+        (Some(host), None) if (host.as_bytes().iter()).any(|byte| b" \t,@/\\?#".contains(byte)) => {
             wrong("the Host header is wrong: HOST or HOST:PORT is expected")
         }
         _ if (request.uri.authority()).is_some_and(|a| Authority::parse(a.as_str()).is_none()) => {
@@ -57,10 +57,6 @@ fn one_host(request: &request::Parts) -> Result<(), ApiError> {
         }
         _ => Ok(()),
     }
-}
-
-fn authority_of(host: &HeaderValue) -> Option<Authority> {
-    Authority::parse(host.to_str().ok()?)
 }
 
 /// The library takes any encodings before the chunks and leaves them in the body.
@@ -90,7 +86,7 @@ fn known_expectation(request: &request::Parts) -> Result<(), ApiError> {
 }
 
 /// The entries of a list in all headers of a name, in lower case.
-fn tokens(request: &request::Parts, name: &header::HeaderName) -> Vec<String> {
+pub(super) fn tokens(request: &request::Parts, name: &header::HeaderName) -> Vec<String> {
     (request.headers.get_all(name).iter())
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(|token| String::from_utf8_lossy(token.trim_ascii()).to_ascii_lowercase())

@@ -1,6 +1,7 @@
 //! The HTTP API: one file an endpoint group.
 
 mod answer;
+mod arrived;
 mod body;
 mod caller;
 mod collection;
@@ -9,7 +10,9 @@ mod error;
 mod face;
 mod feature;
 mod fields;
+mod form;
 mod head;
+mod json;
 mod origin;
 mod pages;
 mod person;

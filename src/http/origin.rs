@@ -74,7 +74,7 @@ pub struct Origin {
 impl Origin {
     /// Reads `scheme://host` or `scheme://host:port`, and nothing behind it.
     pub fn parse(text: &str) -> Option<Origin> {
-        let (scheme, rest) = text.split_once("://")?;
+        let (scheme, rest) = (text.split_once("://")).filter(|(scheme, _)| !scheme.is_empty())?;
         let scheme: uri::Scheme = scheme.parse().ok()?;
         let authority = Authority::parse(rest)?;
         Some(Origin::new(scheme.as_str(), authority))

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::answer::Answer;
 use super::caller::CalledBy;
 use super::error::ApiError;
-use super::fields::Fields;
+use super::fields::{Fields, Upload};
 use super::router::AppState;
 use crate::engine::{Identification, Match, Opening};
 use crate::recognition::{Liveness, LivenessDemand};
@@ -14,7 +14,7 @@ use crate::recognition::{Liveness, LivenessDemand};
 pub async fn search(
     State(state): State<AppState>,
     caller: CalledBy,
-    fields: Fields,
+    Upload(fields): Upload,
 ) -> Result<Answer, ApiError> {
     let collection = fields.string("collection_name")?;
     let picture = fields.picture("face_image")?;
@@ -64,7 +64,10 @@ fn of_door(opening: &Opening) -> Value {
     door
 }
 
-pub async fn compare(State(state): State<AppState>, fields: Fields) -> Result<Answer, ApiError> {
+pub async fn compare(
+    State(state): State<AppState>,
+    Upload(fields): Upload,
+) -> Result<Answer, ApiError> {
     let first = fields.picture("face_image1")?;
     let second = fields.picture("face_image2")?;
     let demand = liveness_demand(&fields)?;

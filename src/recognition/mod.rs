@@ -19,6 +19,7 @@ mod warp;
 
 pub use choice::FaceChoice;
 pub use detect::{Detector, Face, Pass};
+pub use encoding::EncodedFile;
 pub use far::FarLooks;
 pub use geometry::{Point, Rect, Similarity};
 pub use landmarks::Landmarks;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Refusal;
 use super::detect::{Detector, Face, Pass};
 use super::embed::Embedder;
-use super::encoding::decode_base64;
+use super::encoding::{EncodedFile, decode_base64};
 use super::far::FarLooks;
 use super::geometry::Point;
 use super::landmarks::Landmarks;
@@ -137,29 +137,33 @@ impl Recognizer {
         }
     }
 
-    /// Recognises a picture given as base64 text.
+    /// [`Recognizer::recognize`] of a picture as a client sends it.
     ///
     /// # Errors
     /// [`Refusal`], which says why there is no template.
-    pub fn recognize_base64(
+    pub fn recognize_file(
         &mut self,
-        text: &[u8],
+        file: &EncodedFile,
         purpose: Purpose,
         checks: Checks,
     ) -> Result<Recognition, Refusal> {
-        let (mut recognition, spent) = self.with_decoded(text, |recognizer, encoded| {
+        let (mut recognition, spent) = self.with_decoded(file, |recognizer, encoded| {
             recognizer.recognize(encoded, purpose, checks)
         })?;
         recognition.timings.0[0] = spent;
         Ok(recognition)
     }
 
-    /// Gives the bytes that base64 `text` stands for to `work`; also the time that decoding took.
+    /// Gives the bytes that base64 stands for to `work`; also the time that decoding took.
     fn with_decoded<R>(
         &mut self,
-        text: &[u8],
+        file: &EncodedFile,
         work: impl FnOnce(&mut Recognizer, &[u8]) -> Result<R, Refusal>,
     ) -> Result<(R, Duration), Refusal> {
+        let text = match file {
+            EncodedFile::Base64(text) => text,
+            EncodedFile::Plain(bytes) => return Ok((work(self, bytes)?, Duration::ZERO)),
+        };
         let start = Instant::now();
         let mut encoded = std::mem::take(&mut self.encoded);
         let decoded = decode_base64(text, self.options.limits.max_bytes, &mut encoded);
@@ -236,17 +240,17 @@ impl Recognizer {
         })
     }
 
-    /// [`Recognizer::inspect`] of a picture given as base64 text.
+    /// [`Recognizer::inspect`] of a picture as a client sends it.
     ///
     /// # Errors
     /// The same.
-    pub fn inspect_base64(
+    pub fn inspect_file(
         &mut self,
-        text: &[u8],
+        file: &EncodedFile,
         liveness: LivenessDemand,
         far: bool,
     ) -> Result<Vec<SeenFace>, Refusal> {
-        self.with_decoded(text, |recognizer, encoded| {
+        self.with_decoded(file, |recognizer, encoded| {
             recognizer.inspect(encoded, liveness, far)
         })
         .map(|(seen, _)| seen)

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use super::metrics::quantile;
 use super::reference::reference;
 use super::{Common, Failure, Setup, parallel};
 use crate::cli::while_doing;
-use crate::recognition::{Checks, LivenessDemand, Purpose, STAGES};
+use crate::recognition::{Checks, EncodedFile, LivenessDemand, Purpose, STAGES};
 
 /// The stage that a reference differs in.
 const EMBED: usize = STAGES.len() - 1;
@@ -44,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let path = arguments.image.display();
     let bytes = std::fs::read(&arguments.image).map_err(while_doing(path))?;
-    let text = STANDARD.encode(bytes);
+    let file = EncodedFile::Base64(Bytes::from(STANDARD.encode(bytes)));
     let mut recognizer = setup.recognizer()?;
     let checks = Checks {
         liveness: LivenessDemand::Score,
@@ -58,12 +59,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for run in 0..warm_up + arguments.runs {
         let start = Instant::now();
         let recognition = recognizer
-            .recognize_base64(text.as_bytes(), Purpose::Probe, checks)
+            .recognize_file(&file, Purpose::Probe, checks)
             .map_err(while_doing(arguments.image.display()))?;
         let total = start.elapsed();
         if let Some((reference, _)) = &mut reference {
             let recognition = reference
-                .recognize_base64(text.as_bytes(), Purpose::Probe, checks)
+                .recognize_file(&file, Purpose::Probe, checks)
                 .map_err(while_doing(arguments.image.display()))?;
             if run >= warm_up {
                 reference_embed.push(recognition.timings.0[EMBED].as_secs_f64() * 1e3);
