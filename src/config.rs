@@ -1,6 +1,7 @@
 //! `recocomp.toml` to [`Config`]. Every key has a default; an unknown key is refused.
 
 mod fusion;
+mod listen;
 mod pages;
 mod wording;
 
@@ -41,6 +42,7 @@ pub struct Config {
 #[serde(default)]
 pub struct Server {
     /// Address and port. A port of 0 takes a free one.
+    #[serde(deserialize_with = "listen::read")]
     pub listen: SocketAddr,
     /// Open connections of all clients.
     pub max_connections: usize,

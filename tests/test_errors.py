@@ -17,6 +17,7 @@ NOT_PROVOKED_HERE = {
     500: "an internal fault: no input may cause one, test_garbage.py looks for it",
     1001: "test_storage_faults.py",
     1008: "an internal fault during an update",
+    415: "test_bodies.py",
     1016: "test_liveness.py",
     1017: "test_quality.py",
     1018: "test_doubts.py",
@@ -171,11 +172,20 @@ def test_1014_a_full_queue(start_daemon):
 
 @provokes(404)
 @pytest.mark.parametrize(
-    "path", ["", "/", "/nothing", "/version/", "/Version", "/face", "/face/insert/x", "/../../etc/passwd"]
+    "path", ["", "/", "/nothing", "/Version", "/face/", "/version%2F", "/face/insert/x", "/../../etc/passwd"]
 )
 def test_404_an_unknown_path(daemon, path):
     """The JSON error object here, too."""
     assert_error(daemon.ask(path), 404)
+
+
+@pytest.mark.parametrize("path", ["/version/", "//version", "/version//", "/%76ersion", "/versio%6e/"])
+def test_a_path_may_be_spelled_carelessly(daemon, path):
+    """Slashes at the end or in a row, and escapes that need none: clients join addresses as they like. Case counts."""
+    assert exchange(daemon, f"GET {PREFIX}{path} HTTP/1.1\r\nHost: x\r\n\r\n")["err_code"] == 0
+    doubled = f"//{PREFIX}//{path}?x=//".replace("/engine", "///engine")
+    assert exchange(daemon, f"POST {doubled} HTTP/1.1\r\nHost: x\r\n\r\n")["err_code"] == 0
+    assert daemon.ask("/collection/status/", collection_name=[])["err_code"] == 0
 
 
 @provokes(404)
@@ -392,7 +402,7 @@ UNCLEAR_HEADS = {
     "two hosts in one line": (400, HEAD + "Host: a, b\r\n" + LENGTH),
     "a host with a blank": (400, HEAD + "Host: a b\r\n" + LENGTH),
     "a host with a user": (400, HEAD + "Host: ann@a\r\n" + LENGTH),
-    "a port that is none": (400, HEAD + "Host: a:99999\r\n" + LENGTH),
+    "a whole URL for a host": (400, HEAD + "Host: http://a/\r\n" + LENGTH),
     "a target with a user": (400, HEAD.replace(PREFIX, f"http://ann@a{PREFIX}") + "Host: a\r\n" + LENGTH),
     "gzip before the chunks": (501, HEAD + "Host: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
     "gzip in a line of its own": (501, HEAD + "Host: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -418,6 +428,8 @@ CLEAR_HEADS = {
     "HTTP 1.0 without host": HEAD.replace("1.1", "1.0") + LENGTH,
     "an empty host": HEAD + "Host:\r\n" + LENGTH,
     "any host": HEAD + "Host: My_Service.example.:8080\r\n" + LENGTH,
+    "a host beyond ASCII": HEAD + "Host: t\xfcr:8080\r\n" + LENGTH,
+    "a port that is none": HEAD + "Host: a:99999\r\n" + LENGTH,
     "a whole URL of another host": HEAD.replace(PREFIX, f"http://b:80{PREFIX}") + "Host: a\r\n" + LENGTH,
     "the usual expectation": HEAD + "Host: a\r\nExpect: 100-Continue\r\n" + LENGTH,
     "one length twice": HEAD + "Host: a\r\nContent-Length: 23\r\n" + LENGTH,
@@ -475,7 +487,7 @@ def test_the_messages_are_those_of_the_document():
 
 def test_every_code_is_provoked_or_says_why_not():
     """A new code in the table needs a test here."""
-    everything = set(MESSAGES) | {400, 404, 405, 408, 413, 414, 417, 429, 431, 501, 505}
+    everything = set(MESSAGES) | {400, 404, 405, 408, 413, 414, 415, 417, 429, 431, 501, 505}
     assert set(PROVOKED) | set(NOT_PROVOKED_HERE) == everything
     assert not set(PROVOKED) & set(NOT_PROVOKED_HERE)
 

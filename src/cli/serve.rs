@@ -37,8 +37,8 @@ const GALLERY_STOPS: Duration = Duration::from_secs(30);
 /// feeds the watchdog as long as it works.
 #[derive(Args)]
 pub struct Arguments {
-    /// Address and port to listen on, in place of the configuration's
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Address and port to listen on, in place of the configuration's; localhost and the device's own name are understood
+    #[arg(long, value_name = "ADDR:PORT", value_parser = http::listen_address)]
     listen: Option<SocketAddr>,
     /// Folder of everything the daemon keeps, in place of the configuration's
     #[arg(long, value_name = "DIR")]

@@ -13,8 +13,10 @@ mod fields;
 mod form;
 mod head;
 mod json;
+mod listen;
 mod origin;
 mod pages;
+mod path;
 mod person;
 mod request_log;
 mod router;
@@ -23,6 +25,7 @@ mod server;
 mod system;
 mod wire;
 
+pub use listen::listen_address;
 pub use origin::{Origin, plain_name};
 pub use pages::{Pages, own_names};
 pub use server::{ServerOptions, run};

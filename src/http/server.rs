@@ -22,6 +22,7 @@ use tower_service::Service;
 use super::body::BodyLimits;
 use super::error::ApiError;
 use super::pages::Pages;
+use super::path;
 use super::router::{AppState, router};
 use super::wire::{self, Wire};
 use crate::engine::{Code, Engine, Error};
@@ -140,6 +141,9 @@ fn serve(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(Peer(peer));
+        if let Some(uri) = path::tidied(request.uri()) {
+            *request.uri_mut() = uri;
+        }
         app.clone().call(request)
     });
     let mut stream = TimeoutStream::new(stream);

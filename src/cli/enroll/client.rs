@@ -1,6 +1,6 @@
 //! A client of a daemon's API that waits while the daemon is busy.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,17 +13,19 @@ use tokio::net::TcpStream;
 
 use crate::cli::{Failure, while_doing};
 use crate::engine::{Code, Error};
+use crate::http::listen_address;
 
-/// An address as text. `localhost` is taken literally: a static binary resolves no names.
+/// An address as text, or a name of this device: a static program asks nobody for others.
 pub(super) fn resolve(server: &str) -> Result<SocketAddr, Failure> {
-    let server = server.trim_start_matches("http://").trim_end_matches('/');
-    let numeric = server.replacen("localhost:", "127.0.0.1:", 1);
-    numeric.parse().map_err(|_| {
-        format!(
-            "--server {server}: a numeric address and a port are expected, as in 192.168.1.20:8080"
-        )
-        .into()
-    })
+    let bare = server.trim_start_matches("http://").trim_end_matches('/');
+    let mut address = listen_address(bare).map_err(|e| format!("--server {e}"))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Ok(address)
 }
 
 /// A connection to a daemon's API.
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_are_numeric() {
+    fn servers_are_addresses_or_names_of_this_device() {
         for good in [
             "127.0.0.1:8080",
             "http://10.0.0.2:80/",
@@ -120,6 +122,7 @@ mod tests {
         ] {
             assert!(resolve(good).is_ok(), "{good}");
         }
+        assert_eq!(resolve(":80").unwrap().to_string(), "127.0.0.1:80");
         assert!(resolve("door.example:80").is_err());
     }
 }
