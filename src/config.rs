@@ -2,6 +2,7 @@
 
 mod fusion;
 mod listen;
+pub mod memory;
 mod pages;
 mod wording;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::fusion::FusionKey;
+use self::memory::{Budget, Usable, Wishes};
 use crate::door;
 use crate::engine::{DoubtRules, EngineOptions, LivenessMode};
 use crate::gallery::Fusion;
@@ -123,7 +125,7 @@ impl Default for Audit {
 pub struct Limits {
     /// Bytes of a request's body.
     pub max_body_bytes: usize,
-    /// Bytes of the bodies of all requests together.
+    /// Bytes of the bodies of all requests together; 0: as there is room.
     pub max_body_memory: usize,
     /// Pictures of one insert or update.
     pub max_batch: usize,
@@ -131,6 +133,8 @@ pub struct Limits {
     pub max_picture_bytes: usize,
     /// Millions of pixels of a picture.
     pub max_picture_megapixels: f64,
+    /// Bytes for large pictures that are decoded; 0: as there is room.
+    pub max_picture_memory: usize,
     /// Requests that may wait for recognition, beside the ones being worked on.
     pub queue: usize,
 }
@@ -139,10 +143,11 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             max_body_bytes: 128 << 20,
-            max_body_memory: 256 << 20,
+            max_body_memory: 0,
             max_batch: 500,
             max_picture_bytes: 16 << 20,
             max_picture_megapixels: 40.0,
+            max_picture_memory: 0,
             queue: 32,
         }
     }
@@ -268,7 +273,6 @@ impl Config {
                 self.server.max_connections_per_ip,
             ),
             ("limits.max_body_bytes", self.limits.max_body_bytes),
-            ("limits.max_body_memory", self.limits.max_body_memory),
             ("limits.max_batch", self.limits.max_batch),
             ("limits.max_picture_bytes", self.limits.max_picture_bytes),
             ("recognition.threads", self.recognition.threads),
@@ -339,6 +343,7 @@ impl Config {
             workers: self.workers(),
             queue: self.limits.queue,
             max_batch: self.limits.max_batch,
+            picture_memory: self.budget().pictures,
         }
     }
 
@@ -356,9 +361,10 @@ impl Config {
     }
 
     pub fn server_options(&self) -> ServerOptions {
+        let budget = self.budget();
         ServerOptions {
             max_body_bytes: self.limits.max_body_bytes,
-            max_body_memory: self.limits.max_body_memory,
+            body_memory: (budget.small_bodies, budget.large_bodies),
             max_connections: self.server.max_connections,
             max_connections_per_ip: self.server.max_connections_per_ip,
             header_timeout: Duration::from_secs(self.server.header_timeout_s),
@@ -374,7 +380,8 @@ impl Config {
         RecognizerOptions {
             limits: PictureLimits {
                 max_bytes: self.limits.max_picture_bytes,
-                max_pixels: (self.limits.max_picture_megapixels * 1e6) as u64,
+                max_pixels: self.max_pixels(),
+                ..PictureLimits::default()
             },
             min_detection_score: self.recognition.min_detection_score,
             face: FaceChoice::Largest,
@@ -383,6 +390,33 @@ impl Config {
             liveness_threshold: self.liveness.threshold,
             threads: self.threads(),
         }
+    }
+
+    /// Pixels of the largest picture.
+    fn max_pixels(&self) -> u64 {
+        (self.limits.max_picture_megapixels * 1e6) as u64
+    }
+
+    /// Memory for the requests of all clients, by what the service may use here.
+    pub fn budget(&self) -> Budget {
+        self.budget_of(Usable::read(Path::new("/")).as_ref())
+    }
+
+    /// The same for another machine.
+    pub fn budget_of(&self, usable: Option<&Usable>) -> Budget {
+        let limits = &self.limits;
+        let wishes = Wishes {
+            bodies: match limits.max_body_memory {
+                0 => 0,
+                // One of the largest must fit.
+                bodies => bodies.max(limits.max_body_bytes),
+            },
+            pictures: limits.max_picture_memory,
+            workers: self.workers(),
+            connections: self.server.max_connections,
+            max_pixels: self.max_pixels(),
+        };
+        Budget::new(usable, wishes)
     }
 
     pub fn model_paths(&self) -> ModelPaths {

@@ -8,6 +8,7 @@
 //! | [`config`] | `recocomp.toml` to [`config::Config`] |
 //! | [`http`] | the HTTP API: one file an endpoint group |
 //! | [`engine`] | what the product does, free of HTTP |
+//! | [`fairness`] | who asks, and whose turn it is |
 //! | [`recognition`] | picture to template |
 //! | [`inference`] | TensorFlow Lite behind one small type; the workers |
 //! | [`gallery`] | face collections on disk |
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod door;
 pub mod engine;
+pub mod fairness;
 pub mod gallery;
 pub mod http;
 pub mod inference;

@@ -225,9 +225,17 @@ class Daemon:
         """Sends the fields as a JSON object."""
         return self.send(path, json.dumps(fields), method)
 
-    def connect(self, timeout: float = 30) -> socket.socket:
-        """A bare TCP connection, for clients that misbehave."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout)
+    def connect(self, timeout: float = 30, source: str = "127.0.0.1") -> socket.socket:
+        """A bare TCP connection, for clients that misbehave; from another address of 127.0.0.0/8 one of another client."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout, (source, 0))
+
+    def ask_from(self, source: str, path: str, /, **fields) -> Answer:
+        """Sends the fields as a JSON object from another address."""
+        body = json.dumps(fields).encode()
+        with self.connect(ANSWER_SECONDS, source) as connection:
+            head = f"POST {PREFIX}{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            return read_answer(connection)
 
     # Things that most tests need
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import socket
 import struct
 import threading
@@ -271,6 +272,8 @@ def test_clients_that_leave_in_the_middle_of_a_batch_free_their_places(start_dae
         connections.append(daemon.connect())
         head = f"POST {PREFIX}/face/insert HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         connections[-1].sendall(head.encode() + body)
+        # It is refused at once, or has its place before the next search comes.
+        select.select(connections[-1:], [], [], 1)
 
     def search():
         return daemon.ask("/face/search", collection_name="face_col", face_image=portrait(OBAMA), top_k=1)

@@ -122,6 +122,7 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
         door = door.0.as_ref().map(|door| door.board().to_string()),
         "ready: {}", engine.license().detail()
     );
+    tracing::info!("memory: {}", config.budget());
     serve_audit::start(config);
     let (eraser, of_trimming) = (engine.clone(), config.clone());
     tokio::spawn(async move {

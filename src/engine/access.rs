@@ -16,6 +16,7 @@ use crate::door::events::{Denied, Opened, Origin};
 use crate::door::schedule::Schedule;
 use crate::door::settings::{LivenessRule, Network, Settings};
 use crate::door::{Answer, Door};
+use crate::fairness;
 use crate::license;
 use crate::recognition::LivenessDemand;
 
@@ -273,7 +274,8 @@ impl Engine {
         // Counted before: who is enrolled meanwhile is one chance more than was asked for, for one search.
         let enrolled = self.enrolled(&collection);
         let elsewhere = collection != access.collection();
-        let found = self.identify(collection, picture, top_k, liveness).await;
+        let search = self.identify(collection, picture, top_k, liveness);
+        let found = fairness::opens(search).await;
         let origin = Origin {
             client: caller.address.map(|address| address.to_string()),
             request_id: caller.request_id.clone(),

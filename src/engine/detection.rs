@@ -23,8 +23,11 @@ impl Engine {
         };
         self.liveness_demand(demand)?;
         let place = self.enter()?;
-        let outcome = place
-            .submit(move |recognizer| recognizer.inspect_file(&picture.file, demand, picture.far));
+        let (cost, picture) = self.appraiser.appraise(picture);
+        let outcome = place.submit(cost, move |recognizer| {
+            let file = picture.on(recognizer)?;
+            recognizer.inspect_file(file, demand, picture.far())
+        });
         match outcome.await {
             Ok(seen) => seen.map_err(|refusal| Rejection::from(refusal).about(PICTURE)),
             Err(_) => Err(Rejection::Fault("a recognition worker failed".into()).into()),

@@ -234,6 +234,9 @@ impl Engine {
         for (index, item) in items.iter().enumerate() {
             check_target_id(&format!("target_id[{index}]"), &item.target)?;
         }
+        if let Some(objection) = self.appraiser.objection(items, self.max_batch) {
+            return wrong(objection);
+        }
         self.gallery.status(collection)?;
         Ok(())
     }

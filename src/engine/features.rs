@@ -3,7 +3,7 @@
 use super::identification::{MAX_TOP_K, PICTURE, check_top_k};
 use super::{Code, EncodedPicture, Engine, Error, Match, Rejection, check_collection_name};
 use crate::gallery::Template;
-use crate::inference::ScoreCurve;
+use crate::inference::{Cost, ScoreCurve};
 use crate::recognition::{Checks, Gate, Liveness, LivenessDemand, Purpose};
 
 /// What a client must know of the embedding model to use its templates.
@@ -54,8 +54,10 @@ impl Engine {
             ..Checks::default()
         };
         let place = self.enter()?;
-        let outcome = place.submit(move |recognizer| {
-            recognizer.recognize_file(&picture.file, Purpose::Probe, checks)
+        let (cost, picture) = self.appraiser.appraise(picture);
+        let outcome = place.submit(cost, move |recognizer| {
+            let file = picture.on(recognizer)?;
+            recognizer.recognize_file(file, Purpose::Probe, checks)
         });
         let seen = (outcome.await)
             .map_err(|_| Rejection::Fault("a recognition worker failed".into()))?
@@ -90,7 +92,9 @@ impl Engine {
         let place = self.enter()?;
         let gallery = self.gallery.clone();
         // A worker's place though it needs no networks: searches are as many at once as the processor has cores for.
-        let outcome = place.submit(move |_| gallery.search(&collection, &template, top_k));
+        let outcome = place.submit(Cost::SMALL, move |_| {
+            gallery.search(&collection, &template, top_k)
+        });
         let hits = (outcome.await)
             .map_err(|_| Rejection::Fault("a recognition worker failed".into()))??;
         Ok(self.matches(hits))

@@ -68,11 +68,13 @@ impl Engine {
         self.gallery.status(&collection)?;
         let top_k = usize::try_from(top_k.min(MAX_TOP_K)).unwrap_or(1);
         let place = self.enter()?;
+        let (cost, picture) = self.appraiser.appraise(picture);
         // The worker that made the template scans the collection, too: a search never waits behind
         // commits for a thread of the disk's.
         let gallery = self.gallery.clone();
-        let outcome = place.submit(move |recognizer| -> Result<_, Error> {
-            let probe = (recognizer.recognize_file(&picture.file, Purpose::Probe, checks))
+        let outcome = place.submit(cost, move |recognizer| -> Result<_, Error> {
+            let probe = (picture.on(recognizer))
+                .and_then(|file| recognizer.recognize_file(file, Purpose::Probe, checks))
                 .map_err(|refusal| Rejection::from(refusal).about(PICTURE))?;
             let hits = gallery.search(&collection, &probe.template, top_k)?;
             Ok((probe, hits))

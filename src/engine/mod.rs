@@ -1,6 +1,7 @@
 //! What the product does, free of HTTP: enrol, identify, verify, keep collections, open the door.
 
 mod access;
+mod appraisal;
 mod collections;
 mod decision;
 mod detection;
@@ -40,8 +41,9 @@ pub use wall_clock::is_right as clock_is_right;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::appraisal::{Appraised, Appraiser};
 use crate::gallery::{self, Fusion, Gallery, GalleryError, Keeper};
-use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool};
+use crate::inference::{InferenceError, ModelPaths, ModelSet, Place, Pool, PoolOptions};
 use crate::license::License;
 use crate::license::device::DeviceIdentity;
 use crate::recognition::{
@@ -75,6 +77,8 @@ pub struct EngineOptions {
     pub queue: usize,
     /// Pictures a batch.
     pub max_batch: usize,
+    /// Bytes for large pictures that are worked on, of all clients.
+    pub picture_memory: usize,
 }
 
 /// A picture not yet looked at.
@@ -130,6 +134,7 @@ pub struct Engine {
     liveness: LivenessMode,
     max_batch: usize,
     far_looks: FarLooks,
+    appraiser: Appraiser,
 }
 
 impl Engine {
@@ -168,15 +173,16 @@ impl Engine {
         let decision = Decision::of(&models.embedder.entry, options.fusion);
         let recognizer = options.recognizer;
         let files = models.clone();
-        let recognizers = Pool::start::<StartError, _>(
-            options.workers,
-            options.workers + options.queue,
-            move || {
-                let mut recognizer = Recognizer::new(&models, recognizer)?;
-                recognizer.rehearse().map_err(StartError::Rehearsal)?;
-                Ok(recognizer)
-            },
-        )?;
+        let pool = PoolOptions {
+            workers: options.workers,
+            places: options.workers + options.queue,
+            memory: options.picture_memory,
+        };
+        let recognizers = Pool::start::<StartError, _>(pool, move || {
+            let mut recognizer = Recognizer::new(&models, recognizer)?;
+            recognizer.rehearse().map_err(StartError::Rehearsal)?;
+            Ok(recognizer)
+        })?;
         files.release_files();
         Ok(Engine {
             recognizers,
@@ -194,6 +200,10 @@ impl Engine {
             liveness: options.liveness,
             max_batch: options.max_batch,
             far_looks: recognizer.far,
+            appraiser: Appraiser {
+                max_pixels: recognizer.limits.max_pixels,
+                memory: options.picture_memory,
+            },
         })
     }
 
@@ -225,10 +235,12 @@ impl Engine {
         purpose: Purpose,
         checks: Checks,
     ) -> Vec<Result<Recognition, Rejection>> {
-        let job = move |recognizer: &mut Recognizer, picture: EncodedPicture| {
-            let far = picture.far;
-            recognizer.recognize_file(&picture.file, purpose, Checks { far, ..checks })
+        let job = move |recognizer: &mut Recognizer, picture: Appraised| {
+            let (file, far) = (picture.on(recognizer)?, picture.far());
+            recognizer.recognize_file(file, purpose, Checks { far, ..checks })
         };
+        let appraiser = self.appraiser;
+        let pictures = pictures.into_iter().map(move |p| appraiser.appraise(p));
         let results = place.map(pictures, job).await;
         (results.into_iter())
             .map(|result| match result {

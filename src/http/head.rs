@@ -8,11 +8,13 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 use super::origin::Authority;
 use super::router::method_not_allowed;
+use super::wire::check_length;
 
 /// Refuses heads that leave open whom they are for, how their body is to be read, or what they wait for.
 pub async fn check(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let refused = one_host(&parts)
+    let refused = check_length(&parts)
+        .and_then(|()| one_host(&parts))
         .and_then(|()| plain_chunks(&parts))
         .and_then(|()| known_expectation(&parts));
     if let Err(error) = refused {

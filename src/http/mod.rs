@@ -5,6 +5,7 @@ mod arrived;
 mod body;
 mod caller;
 mod collection;
+mod connections;
 mod detect;
 mod error;
 mod face;

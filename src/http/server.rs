@@ -1,10 +1,9 @@
 //! Connections: limits against slow and greedy clients, and a shutdown that drains.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -20,20 +19,22 @@ use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 use super::body::BodyLimits;
+use super::connections::{Admitted, Connections, Refusal};
 use super::error::ApiError;
 use super::pages::Pages;
 use super::path;
 use super::router::{AppState, router};
 use super::wire::{self, Wire};
 use crate::engine::{Code, Engine, Error};
+use crate::fairness::{self, Client};
 
 /// Limits of the server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Bytes of one request's body.
     pub max_body_bytes: usize,
-    /// Bytes of the bodies of all requests together.
-    pub max_body_memory: usize,
+    /// Bytes of the first parts of the bodies of all requests together, and of the rest of them.
+    pub body_memory: (usize, usize),
     pub max_connections: usize,
     /// Connections from one address.
     pub max_connections_per_ip: usize,
@@ -54,7 +55,8 @@ pub struct ServerOptions {
 pub struct Peer(pub SocketAddr);
 
 /// Refusals at the door are sent to this many clients at a time; more are hung up on.
-const MAX_REFUSALS: usize = 64;
+const MAX_REFUSALS: usize = 128;
+const MAX_REFUSALS_OF_CLIENT: usize = 64;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves the API on `listener` until `shutdown`, then lets running requests end.
@@ -71,7 +73,8 @@ pub async fn run(
         engine,
         body: BodyLimits::new(
             options.max_body_bytes,
-            options.max_body_memory,
+            options.body_memory.0,
+            options.body_memory.1,
             options.body_idle_timeout,
         ),
         pages: Arc::new(options.pages.clone()),
@@ -95,8 +98,12 @@ pub async fn run(
                 }
             },
         };
-        let ip = peer.ip().to_canonical();
-        match connections.admit(ip, options.max_connections, options.max_connections_per_ip) {
+        let client = Client::of(peer.ip());
+        match connections.admit(
+            client,
+            options.max_connections,
+            options.max_connections_per_ip,
+        ) {
             Ok(admitted) => serve(
                 stream,
                 peer,
@@ -109,7 +116,7 @@ pub async fn run(
                 if let Some(unsaid) = refused.say() {
                     tracing::warn!(%peer, unsaid, "connection refused: {refusal:?}");
                 }
-                if let Ok(admitted) = refusals.admit(ip, MAX_REFUSALS, MAX_REFUSALS) {
+                if let Ok(admitted) = refusals.admit(client, MAX_REFUSALS, MAX_REFUSALS_OF_CLIENT) {
                     refuse(stream, refusal, admitted);
                 }
             }
@@ -138,13 +145,20 @@ fn serve(
 ) {
     // Answers are small and complete: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
+    let admitted = Arc::new(admitted);
+    let counted = admitted.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(counted.clone());
         if let Some(uri) = path::tidied(request.uri()) {
             *request.uri_mut() = uri;
         }
-        app.clone().call(request)
+        let (app, counted) = (app.clone(), counted.clone());
+        async move {
+            let answer = fairness::asks(Client::of(peer.ip()), app.clone().call(request));
+            counted.serve(answer).await
+        }
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(options.write_timeout));
@@ -156,7 +170,13 @@ fn serve(
         let stopped = async {
             let _ = stop.changed().await;
         };
-        let mut ended = wire::serve(connection, stopped).await;
+        let mut ended = tokio::select! {
+            ended = wire::serve(connection, stopped) => ended,
+            () = admitted.has_to_leave() => {
+                tracing::debug!(%peer, "connection closed: it only waited, and another one came");
+                return;
+            }
+        };
         match (ended.explain().await, &ended.result) {
             (Some((status, err_code, id)), Err(e)) => {
                 let status = status.as_u16();
@@ -192,13 +212,6 @@ impl Quieted {
     }
 }
 
-/// Why a connection is not served.
-#[derive(Clone, Copy, Debug)]
-enum Refusal {
-    AllConnections,
-    ConnectionsOfOneAddress,
-}
-
 impl Refusal {
     fn response(self) -> Response {
         match self {
@@ -230,74 +243,9 @@ fn refuse(stream: TcpStream, refusal: Refusal, admitted: Admitted) {
                 ended.linger().await;
             }
         };
-        let _ = tokio::time::timeout(2 * REFUSAL_TIMEOUT, farewell).await;
-        drop(admitted);
+        tokio::select! {
+            _ = tokio::time::timeout(2 * REFUSAL_TIMEOUT, farewell) => {}
+            () = admitted.has_to_leave() => {}
+        }
     });
-}
-
-/// Counts open connections by address.
-#[derive(Clone, Default)]
-struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// A counted connection; dropping it uncounts it.
-struct Admitted {
-    connections: Connections,
-    ip: IpAddr,
-}
-
-impl Connections {
-    fn admit(&self, ip: IpAddr, max: usize, max_per_ip: usize) -> Result<Admitted, Refusal> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.values().sum::<usize>() >= max {
-            return Err(Refusal::AllConnections);
-        }
-        let of_this = open.entry(ip).or_default();
-        if *of_this >= max_per_ip {
-            return Err(Refusal::ConnectionsOfOneAddress);
-        }
-        *of_this += 1;
-        Ok(Admitted {
-            connections: self.clone(),
-            ip,
-        })
-    }
-
-    fn count(&self) -> usize {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.values().sum()
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut open = (self.connections.0.lock()).unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.ip);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_are_counted_by_address_and_uncounted() {
-        let open = Connections::default();
-        let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let first = open.admit(a, 3, 2).ok();
-        let _second = open.admit(a, 3, 2).ok().unwrap();
-        assert!(matches!(
-            open.admit(a, 3, 2),
-            Err(Refusal::ConnectionsOfOneAddress)
-        ));
-        let _third = open.admit(b, 3, 2).ok().unwrap();
-        assert!(matches!(open.admit(b, 3, 2), Err(Refusal::AllConnections)));
-        drop(first);
-        assert_eq!(open.count(), 2);
-        assert!(open.admit(a, 3, 2).is_ok());
-    }
 }

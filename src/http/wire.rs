@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, request};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -25,6 +25,9 @@ use super::request_log;
 
 const MAX_HEADERS: usize = 100;
 
+/// Bytes of a request's head; of what is read at a time as well.
+const MAX_HEAD: usize = 16 << 10;
+
 /// After a refusal the client may send on for so long and so much, all thrown away: closing with
 /// bytes unread resets the connection, and with it what the client has not yet read.
 const LINGER: Duration = Duration::from_secs(1);
@@ -36,8 +39,44 @@ pub(super) fn http1(header_timeout: Duration) -> Builder {
     http1
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
-        .max_headers(MAX_HEADERS);
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
+        .max_header_size(MAX_HEAD);
     http1
+}
+
+/// Whether the head is as short as heads must be. The HTTP library says so only of those that come in several pieces.
+///
+/// # Errors
+/// 414, 431.
+pub(super) fn check_length(head: &request::Parts) -> Result<(), ApiError> {
+    let path = head
+        .uri
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    let line = "GET  HTTP/1.1\r\n".len() + path;
+    let fields = head.headers.iter();
+    let fields: usize = fields
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    match line + fields {
+        _ if line > MAX_HEAD => Err(too_long_a_path()),
+        length if length > MAX_HEAD => Err(too_long_a_head()),
+        _ => Ok(()),
+    }
+}
+
+fn too_long_a_path() -> ApiError {
+    let detail = format!("all endpoints are below {PREFIX}: send the fields in the body");
+    ApiError::http(StatusCode::URI_TOO_LONG, detail)
+}
+
+fn too_long_a_head() -> ApiError {
+    let detail = format!(
+        "the head has more than {MAX_HEADERS} headers or {MAX_HEAD} bytes, or announces a body of an impossible length: send the fields \
+         in the body"
+    );
+    ApiError::http(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 }
 
 /// A stream that holds back the library's own refusals, for [`serve`] to answer in its place.
@@ -140,10 +179,8 @@ where
     };
     let parts = connection.into_parts();
     let Wire { stream, refused } = parts.io.into_inner();
-    // Blank lines before a request are no part of it.
-    let head_began = parts.read_buf.iter().any(|b| !b"\r\n".contains(b));
     let refusal = match &result {
-        Err(e) => explain(e, refused, head_began),
+        Err(e) => explain(e, refused, &parts.read_buf),
         Ok(()) => None,
     };
     Ended {
@@ -154,19 +191,19 @@ where
 }
 
 /// What to tell a client that the library refused or gave up; nothing if nobody waits for an answer.
-fn explain(e: &hyper::Error, refused: Option<StatusCode>, head_began: bool) -> Option<ApiError> {
+fn explain(e: &hyper::Error, refused: Option<StatusCode>, unread: &[u8]) -> Option<ApiError> {
+    // Blank lines before a request are no part of it.
+    let mut head = unread.iter().skip_while(|b| b"\r\n".contains(b)).peekable();
+    let head_began = head.peek().is_some();
     let (status, detail) = match refused {
-        Some(status @ StatusCode::URI_TOO_LONG) => (
-            status,
-            format!("all endpoints are below {PREFIX}: send the fields in the body"),
-        ),
-        Some(status @ StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => (
-            status,
-            format!(
-                "the head has more than {MAX_HEADERS} headers, is too long or announces a body of \
-                 an impossible length: send the fields in the body"
-            ),
-        ),
+        Some(StatusCode::URI_TOO_LONG) => return Some(too_long_a_path()),
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
+            let in_first_line = unread.len() >= MAX_HEAD && head.all(|&b| b != b'\n');
+            return Some(match in_first_line {
+                true => too_long_a_path(),
+                false => too_long_a_head(),
+            });
+        }
         Some(status) => {
             let what = e.to_string();
             let what = what.trim_end_matches(" parsed");

@@ -4,7 +4,9 @@
 mod memory;
 mod models;
 mod network;
+mod places;
 mod pool;
+mod queue;
 
 pub use memory::bound_allocator;
 pub use models::{
@@ -12,7 +14,7 @@ pub use models::{
     ModelSet, PointIndices, Role, ScoreCurve,
 };
 pub use network::Network;
-pub use pool::{Place, Pool, Stall, WorkerFault};
+pub use pool::{Cost, Place, Pool, PoolOptions, Size, Stall, WorkerFault};
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Worker threads with a bounded number of requests waiting for them.
+//! Worker threads, and whose work they take next.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,24 +8,38 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
+use super::places::{Places, Seat};
+pub use super::queue::{Cost, Size};
+use super::queue::{Crew, Queue, Taken, Waiting};
+use crate::fairness;
+
+pub(super) type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
 /// A job panicked, or the pool has stopped: the request gets an internal error, the worker goes on.
 #[derive(Debug, thiserror::Error)]
 #[error("a recognition worker failed")]
 pub struct WorkerFault;
 
-/// Threads that each own a state `S` and take jobs in the order they came.
+/// What the thread for large work has of a processor that others want, too: about a quarter.
+const NICE: i32 = 5;
+
+/// The thread for large work gives its state back when nothing large came for so long.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Threads that each own a state `S` and take jobs, those of openings first, then of the client that has had the least.
 ///
-/// A request needs a [`Place`] to give work. Places are bounded, so memory and waiting time are too;
-/// pictures of one request are not counted, so a batch never crowds itself out.
+/// One thread more is for large jobs, with less right to the processor; others take such a job only where a worker is left for small
+/// ones. A large job waits for its memory in the queue, never on a thread.
+///
+/// A request needs a [`Place`] to give work. Places are shared between clients; pictures of one request are not counted, so a batch
+/// never crowds itself out.
 pub struct Pool<S> {
     shared: Arc<Shared<S>>,
     /// What each worker is at.
     work: Arc<[WorkClock]>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     workers: usize,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -33,11 +47,6 @@ pub struct Pool<S> {
 struct Shared<S> {
     queue: Mutex<Queue<S>>,
     wake: Condvar,
-}
-
-struct Queue<S> {
-    jobs: VecDeque<Job<S>>,
-    open: bool,
 }
 
 impl<S> Shared<S> {
@@ -51,7 +60,7 @@ impl<S> Shared<S> {
 pub struct Place<S> {
     shared: Arc<Shared<S>>,
     workers: usize,
-    _permit: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 /// Since when a worker is at its job.
@@ -98,6 +107,18 @@ pub enum Stall {
     Fault,
 }
 
+/// How a pool is built.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOptions {
+    /// Threads for small jobs (at least 1); one more is for large ones.
+    pub workers: usize,
+    /// Requests (at least 1) that may hold work at a time, the ones being worked on included; every client has its share of them, at
+    /// least one.
+    pub places: usize,
+    /// Bytes for the large jobs that are worked on.
+    pub memory: usize,
+}
+
 impl<S: 'static> Pool<S> {
     /// Has the next worker that is free run `job`, before everything that waits: a full queue does not make it fail.
     ///
@@ -120,44 +141,40 @@ impl<S: 'static> Pool<S> {
         // Gone as soon as nobody waits any more: a job that comes to its turn later is not done.
         let wanted = Arc::new(());
         let still_wanted = Arc::downgrade(&wanted);
-        self.shared.lock().jobs.push_front(Box::new(move |state| {
+        self.shared.lock().probes.push_back(Box::new(move |state| {
             if still_wanted.strong_count() > 0 {
                 let _ = reply.send(job(state));
             }
         }));
-        self.shared.wake.notify_one();
+        self.shared.wake.notify_all();
         answer.recv_timeout(limit).map_err(|e| match e {
             RecvTimeoutError::Timeout => Stall::NoAnswer(limit),
             RecvTimeoutError::Disconnected => Stall::Fault,
         })
     }
 
-    /// Starts `workers` threads (at least 1), each with a state from `make`; `places` requests (at
-    /// least 1) may hold work at a time, the ones being worked on included.
+    /// Starts the threads, each with a state from `make`.
     ///
-    /// `make` runs on the worker itself, and again after a panic there. All states are made before
-    /// this returns, so that a model that cannot be loaded is told at start.
+    /// `make` runs on the worker itself, and again after a panic there. All states are made before this returns, so that a model that
+    /// cannot be loaded is told at start; only the thread for large jobs makes its own when it needs it, and gives it back.
     ///
     /// # Errors
     /// The first error of `make`, or the system's refusal of a thread.
-    pub fn start<E, M>(workers: usize, places: usize, make: M) -> Result<Pool<S>, E>
+    pub fn start<E, M>(options: PoolOptions, make: M) -> Result<Pool<S>, E>
     where
         M: Fn() -> Result<S, E> + Send + Sync + 'static,
         E: Send + From<std::io::Error> + 'static,
     {
-        let workers = workers.max(1);
+        let workers = options.workers.max(1);
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                jobs: VecDeque::new(),
-                open: true,
-            }),
+            queue: Mutex::new(Queue::new(workers, options.memory)),
             wake: Condvar::new(),
         });
         let make = Arc::new(make);
         let mut pool = Pool {
             shared,
             work: (0..workers).map(|_| WorkClock::new()).collect(),
-            places: Arc::new(Semaphore::new(places.max(1))),
+            places: Places::new(options.places),
             workers,
             threads: Vec::new(),
         };
@@ -180,23 +197,27 @@ impl<S: 'static> Pool<S> {
             pool.threads.push(thread);
         }
         drop(ready);
+        let (shared, make) = (pool.shared.clone(), make.clone());
+        let large = thread::Builder::new()
+            .name("recognizer-large".into())
+            .spawn(move || work_on_large(&shared, make.as_ref()))?;
+        pool.threads.push(large);
         for result in started {
             result?;
         }
         Ok(pool)
     }
 
-    /// Takes a place, or `None` when all are taken: the client is told to come back.
+    /// Takes a place for whoever [asks](fairness::asking), or `None` when this client has all it may: it is told to come back.
     pub fn enter(&self) -> Option<Place<S>> {
-        let permit = self.places.clone().try_acquire_owned().ok()?;
         Some(Place {
             shared: self.shared.clone(),
             workers: self.workers,
-            _permit: permit,
+            seat: self.places.take(fairness::asking())?,
         })
     }
 
-    /// Number of worker threads.
+    /// Number of worker threads for small jobs.
     pub fn workers(&self) -> usize {
         self.workers
     }
@@ -216,29 +237,31 @@ impl<S: 'static> Place<S> {
     /// Queues `job` and returns where its result will come.
     pub fn submit<R: Send + 'static>(
         &self,
+        cost: Cost,
         job: impl FnOnce(&mut S) -> R + Send + 'static,
     ) -> oneshot::Receiver<R> {
         let (reply, result) = oneshot::channel();
-        self.shared.lock().jobs.push_back(Box::new(move |state| {
+        let job: Job<S> = Box::new(move |state| {
             // The request may be gone (client left, shutdown): then its work is not worth doing.
             if !reply.is_closed() {
                 let _ = reply.send(job(state));
             }
-        }));
-        self.shared.wake.notify_one();
+        });
+        (self.shared.lock()).push(self.seat.asking(), Waiting { cost, job });
+        self.shared.wake.notify_all();
         result
     }
 
     /// Runs `job` for each item and gives the results in the order of the items.
     ///
-    /// At most one job a worker is queued at a time, so that a search that comes in the middle of
-    /// a batch of 500 waits for one picture, not for 500.
+    /// At most one job a worker is queued at a time: what an item costs is asked only then, and a search of the same client that comes
+    /// in the middle of a batch of 500 waits for one picture, not for 500.
     ///
     /// # Errors
     /// [`WorkerFault`] for an item whose job panicked.
     pub async fn map<T, R>(
         &self,
-        items: impl IntoIterator<Item = T>,
+        items: impl IntoIterator<Item = (Cost, T)>,
         job: impl Fn(&mut S, T) -> R + Clone + Send + 'static,
     ) -> Vec<Result<R, WorkerFault>>
     where
@@ -250,9 +273,11 @@ impl<S: 'static> Place<S> {
         let mut results = Vec::new();
         loop {
             while running.len() < self.workers {
-                let Some(item) = items.next() else { break };
+                let Some((cost, item)) = items.next() else {
+                    break;
+                };
                 let job = job.clone();
-                running.push_back(self.submit(move |state| job(state, item)));
+                running.push_back(self.submit(cost, move |state| job(state, item)));
             }
             match running.pop_front() {
                 Some(result) => results.push(result.await.map_err(|_| WorkerFault)),
@@ -262,6 +287,11 @@ impl<S: 'static> Place<S> {
     }
 }
 
+/// Runs a job; the state may be half changed when it panics.
+fn run<S>(job: Job<S>, state: &mut S) -> thread::Result<()> {
+    catch_unwind(AssertUnwindSafe(|| job(state)))
+}
+
 fn work<S, E>(
     shared: &Shared<S>,
     clock: &WorkClock,
@@ -269,11 +299,11 @@ fn work<S, E>(
     make: &dyn Fn() -> Result<S, E>,
 ) {
     loop {
-        let job = {
+        let taken = {
             let mut queue = shared.lock();
             loop {
-                if let Some(job) = queue.jobs.pop_front() {
-                    break job;
+                if let Some(taken) = queue.take(Crew::Worker) {
+                    break taken;
                 }
                 if !queue.open {
                     return;
@@ -281,129 +311,67 @@ fn work<S, E>(
                 queue = (shared.wake.wait(queue)).unwrap_or_else(PoisonError::into_inner);
             }
         };
+        let Taken { job, account } = taken;
         clock.begin();
-        if catch_unwind(AssertUnwindSafe(|| job(&mut state))).is_err() {
-            // The state may be half changed: make a new one, or keep the old if that fails.
+        let began = Instant::now();
+        if run(job, &mut state).is_err() {
+            // Make a new one, or keep the old if that fails.
             if let Ok(fresh) = make() {
                 state = fresh;
             }
         }
         clock.end();
+        shared.lock().done(account, began.elapsed());
+        // Memory may be free that another job waits for.
+        shared.wake.notify_all();
+    }
+}
+
+fn work_on_large<S, E>(shared: &Shared<S>, make: &dyn Fn() -> Result<S, E>) {
+    if let Err(e) = rustix::process::setpriority_process(None, NICE) {
+        tracing::warn!("large pictures have the same right to the processor as others: {e}");
+    }
+    let mut state = None;
+    loop {
+        let taken = {
+            let mut queue = shared.lock();
+            loop {
+                if let Some(taken) = queue.take(Crew::Large) {
+                    break taken;
+                }
+                if !queue.open {
+                    return;
+                }
+                let waited = match state {
+                    None => (shared.wake.wait(queue)).map(|queue| (queue, false)),
+                    Some(_) => match shared.wake.wait_timeout(queue, IDLE) {
+                        Ok((queue, waited)) => Ok((queue, waited.timed_out())),
+                        Err(e) => Ok((e.into_inner().0, false)),
+                    },
+                };
+                let idle;
+                (queue, idle) = waited.unwrap_or_else(|e| (e.into_inner(), false));
+                if idle {
+                    state = None;
+                }
+            }
+        };
+        let Taken { job, account } = taken;
+        let began = Instant::now();
+        if state.is_none() {
+            state = make().ok();
+        }
+        // Without a state the job is dropped, which its request is told as a fault.
+        if let Some(mut ready) = state.take()
+            && run(job, &mut ready).is_ok()
+        {
+            state = Some(ready);
+        }
+        shared.lock().done(account, began.elapsed());
+        shared.wake.notify_all();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pool(workers: usize, places: usize) -> Pool<u32> {
-        Pool::start::<std::io::Error, _>(workers, places, || Ok(0)).unwrap()
-    }
-
-    #[tokio::test]
-    async fn results_come_in_the_order_of_the_items() {
-        let pool = pool(4, 1);
-        let place = pool.enter().unwrap();
-        let squares = place
-            .map(0..100u64, |_, n| {
-                thread::sleep(std::time::Duration::from_micros((100 - n) * 10));
-                n * n
-            })
-            .await;
-        let squares: Vec<u64> = squares.into_iter().map(Result::unwrap).collect();
-        assert_eq!(squares, (0..100).map(|n| n * n).collect::<Vec<_>>());
-    }
-
-    #[tokio::test]
-    async fn places_are_bounded_and_freed() {
-        let pool = pool(1, 2);
-        let first = pool.enter();
-        let second = pool.enter();
-        assert!(first.is_some() && second.is_some() && pool.enter().is_none());
-        drop(first);
-        assert!(pool.enter().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_panic_costs_one_item_and_no_worker() {
-        let pool = pool(1, 1);
-        let place = pool.enter().unwrap();
-        let results = place
-            .map(0..3, |state, n| {
-                *state += 1;
-                assert!(n != 1, "this panic is part of the test");
-                *state
-            })
-            .await;
-        assert_eq!(*results[0].as_ref().unwrap(), 1);
-        assert!(results[1].is_err());
-        // The state was made anew after the panic.
-        assert_eq!(*results[2].as_ref().unwrap(), 1);
-    }
-
-    const LIMIT: Duration = Duration::from_millis(200);
-    const LONG: Duration = Duration::from_secs(60);
-
-    /// A pool of one worker whose worker is at a job until the sender is dropped.
-    fn busy_pool() -> (Pool<u32>, Place<u32>, mpsc::Sender<()>) {
-        let pool = pool(1, 1);
-        let place = pool.enter().unwrap();
-        let (release, held) = mpsc::channel::<()>();
-        let (begun, began) = mpsc::channel();
-        let _result = place.submit(move |_| {
-            let _ = begun.send(());
-            let _ = held.recv();
-        });
-        // A job whose result nobody waits for is not begun.
-        began.recv().unwrap();
-        (pool, place, release)
-    }
-
-    #[tokio::test]
-    async fn a_probe_goes_before_whatever_waits() {
-        let (pool, place, release) = busy_pool();
-        let (order, done) = mpsc::channel();
-        const WAITING: usize = 50;
-        let waiting: Vec<_> = (0..WAITING)
-            .map(|_| {
-                let order = order.clone();
-                place.submit(move |_| order.send("waited").unwrap())
-            })
-            .collect();
-        let shared = pool.shared.clone();
-        let releaser = thread::spawn(move || {
-            while shared.lock().jobs.len() <= WAITING {
-                thread::sleep(Duration::from_millis(1));
-            }
-            drop(release);
-        });
-        let probed = order.clone();
-        assert_eq!(
-            pool.probe(LONG, LONG, move |_| probed.send("probe").unwrap()),
-            Ok(())
-        );
-        releaser.join().unwrap();
-        for result in waiting {
-            result.await.unwrap();
-        }
-        assert_eq!(done.try_iter().position(|who| who == "probe"), Some(0));
-    }
-
-    #[test]
-    fn workers_that_do_not_answer_are_told_of() {
-        let (pool, _place, release) = busy_pool();
-        assert_eq!(pool.probe(LIMIT, LONG, |_| ()), Err(Stall::NoAnswer(LIMIT)));
-        let hung = pool.probe(LIMIT, LIMIT / 2, |_| ());
-        assert!(matches!(hung, Err(Stall::Hung(_))), "{hung:?}");
-        drop(release);
-        assert_eq!(pool.probe(LONG, LONG, |_| ()), Ok(()));
-    }
-
-    #[test]
-    fn a_state_that_cannot_be_made_is_told_at_start() {
-        let refused = Pool::<u32>::start::<std::io::Error, _>(2, 1, || {
-            Err(std::io::Error::other("no such model"))
-        });
-        assert_eq!(refused.err().unwrap().to_string(), "no such model");
-    }
-}
+#[path = "pool_tests.rs"]
+mod tests;

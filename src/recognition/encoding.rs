@@ -51,15 +51,7 @@ pub fn decode_base64(text: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> Result
         )));
     }
     let mut clean = Vec::with_capacity(symbols);
-    clean.extend(
-        text.iter()
-            .filter(|c| !c.is_ascii_whitespace())
-            .map(|&c| match c {
-                b'-' => b'+',
-                b'_' => b'/',
-                c => c,
-            }),
-    );
+    clean.extend(plain(text));
     while clean.last() == Some(&b'=') {
         clean.pop();
     }
@@ -80,6 +72,48 @@ pub fn decode_base64(text: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> Result
         )));
     }
     Ok(())
+}
+
+impl EncodedFile {
+    /// Bytes as they were sent.
+    pub fn length(&self) -> usize {
+        match self {
+            EncodedFile::Base64(bytes) | EncodedFile::Plain(bytes) => bytes.len(),
+        }
+    }
+
+    /// The first bytes of the file, so many or all that there are, and whether there are more; `None` if that is no base64.
+    pub(super) fn beginning(&self, length: usize, out: &mut Vec<u8>) -> Option<bool> {
+        out.clear();
+        match self {
+            EncodedFile::Base64(text) => decode_beginning(text, length, out),
+            EncodedFile::Plain(bytes) => {
+                out.extend_from_slice(&bytes[..length.min(bytes.len())]);
+                Some(length < bytes.len())
+            }
+        }
+    }
+}
+
+fn decode_beginning(text: &[u8], length: usize, out: &mut Vec<u8>) -> Option<bool> {
+    let mut symbols = plain(without_data_url(text.trim_ascii()).ok()?);
+    let mut clean: Vec<u8> = symbols.by_ref().take(length.div_ceil(3) * 4).collect();
+    while clean.last() == Some(&b'=') {
+        clean.pop();
+    }
+    LENIENT.decode_vec(&clean, out).ok()?;
+    Some(symbols.next().is_some())
+}
+
+/// The symbols of `text` in the standard alphabet, without white space.
+fn plain(text: &[u8]) -> impl Iterator<Item = u8> {
+    (text.iter())
+        .filter(|c| !c.is_ascii_whitespace())
+        .map(|&c| match c {
+            b'-' => b'+',
+            b'_' => b'/',
+            c => c,
+        })
 }
 
 /// What follows a `data:image/...;base64,` prefix, if there is one.

@@ -1,13 +1,14 @@
 //! Decoding pictures that strangers send.
 
 use std::io::Cursor;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::error::ImageError;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::Refusal;
+use super::pixels::{to_rgb, turn};
+use super::webp;
 
 /// Pixels in RGB order, rows from the top, EXIF orientation already obeyed.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct PictureLimits {
     pub max_bytes: usize,
     /// Pixels of the decoded picture, width times height.
     pub max_pixels: u64,
+    /// Pixels that memory is set aside for, as the picture's first bytes announced them.
+    pub announced_pixels: u64,
 }
 
 impl Default for PictureLimits {
@@ -32,12 +35,10 @@ impl Default for PictureLimits {
         PictureLimits {
             max_bytes: 16 << 20,
             max_pixels: 40_000_000,
+            announced_pixels: u64::MAX,
         }
     }
 }
-
-/// Pictures of more pixels than this are decoded one at a time, whatever the number of workers.
-const LARGE_PIXELS: u64 = 6_000_000;
 
 /// A face needs some pixels; a 1-pixel-wide strip of 40 megapixels would only cost time.
 const MIN_SIDE: u32 = 16;
@@ -48,17 +49,6 @@ impl Picture {
     /// # Errors
     /// [`Refusal::InvalidImage`] with the reason in a sentence.
     pub fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Picture, Refusal> {
-        Picture::decode_alone(bytes, limits).map(|(picture, _)| picture)
-    }
-
-    /// [`Picture::decode`]. With a large picture comes a guard: no other large one is decoded while it is held.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn decode_alone(
-        bytes: &[u8],
-        limits: &PictureLimits,
-    ) -> Result<(Picture, Option<MutexGuard<'static, ()>>), Refusal> {
         let format = recognise_format(bytes)?;
         let damaged = |e: ImageError| match e {
             ImageError::Limits(e) => {
@@ -71,7 +61,11 @@ impl Picture {
                 "the JPEG was cut off: its end is missing".into(),
             ));
         }
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        let bytes = match format {
+            ImageFormat::WebP => webp::prepared(bytes)?,
+            _ => bytes.into(),
+        };
+        let mut reader = ImageReader::with_format(Cursor::new(&*bytes), format);
         let mut caps = Limits::default();
         // 16-bit RGBA is the widest a decoder of ours gives; as much again for its own tables.
         caps.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(64 << 20));
@@ -83,6 +77,11 @@ impl Picture {
             return Err(Refusal::InvalidImage(format!(
                 "the picture has {width}x{height} pixels, at most {} megapixels are allowed",
                 limits.max_pixels as f64 / 1e6
+            )));
+        }
+        if u64::from(width) * u64::from(height) > limits.announced_pixels {
+            return Err(Refusal::InvalidImage(format!(
+                "the picture has {width}x{height} pixels and announces another size before"
             )));
         }
         let bytes_needed = decoder.total_bytes();
@@ -100,22 +99,13 @@ impl Picture {
         }
         // A picture whose metadata is damaged is taken as it stands.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        static LARGE: Mutex<()> = Mutex::new(());
-        let alone = (u64::from(width) * u64::from(height) > LARGE_PIXELS)
-            .then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
-        // To 8-bit RGB before turning, which needs the picture twice.
-        let rgb = DynamicImage::from_decoder(decoder)
-            .map_err(damaged)?
-            .into_rgb8();
-        let mut image = DynamicImage::ImageRgb8(rgb);
-        image.apply_orientation(orientation);
-        let rgb = image.into_rgb8();
-        let picture = Picture {
-            width: rgb.width(),
-            height: rgb.height(),
-            rgb: rgb.into_raw(),
-        };
-        Ok((picture, alone))
+        let colour = decoder.color_type();
+        let length = usize::try_from(bytes_needed)
+            .map_err(|_| Refusal::InvalidImage("the picture needs too much memory".into()))?;
+        let mut pixels = vec![0; length];
+        decoder.read_image(&mut pixels).map_err(damaged)?;
+        let rgb = to_rgb(pixels, colour)?;
+        Ok(turn(Picture { width, height, rgb }, orientation))
     }
 }
 

@@ -137,6 +137,11 @@ impl Recognizer {
         }
     }
 
+    /// The pixels that the next picture may have: memory is set aside for so many.
+    pub fn allow_pixels(&mut self, pixels: u64) {
+        self.options.limits.announced_pixels = pixels;
+    }
+
     /// [`Recognizer::recognize`] of a picture as a client sends it.
     ///
     /// # Errors
@@ -188,9 +193,7 @@ impl Recognizer {
     ) -> Result<Recognition, Refusal> {
         self.check_length(encoded)?;
         let start = Instant::now();
-        let (picture, alone) = Picture::decode_alone(encoded, &self.options.limits)?;
-        // A large picture that may be looked at for seconds keeps other large ones out of memory.
-        let _alone = alone.filter(|_| self.may_look_far(checks.far));
+        let picture = Picture::decode(encoded, &self.options.limits)?;
         let spent = start.elapsed();
         let mut recognition = self.recognize_picture(&picture, purpose, checks)?;
         recognition.timings.0[1] = spent;
@@ -269,8 +272,7 @@ impl Recognizer {
         far: bool,
     ) -> Result<Vec<SeenFace>, Refusal> {
         self.check_length(encoded)?;
-        let (picture, alone) = Picture::decode_alone(encoded, &self.options.limits)?;
-        let _alone = alone.filter(|_| self.may_look_far(far));
+        let picture = Picture::decode(encoded, &self.options.limits)?;
         let mut seen = Vec::new();
         for &pass in self.passes(far) {
             let mut faces = self.detector.detect(&picture, pass)?;
@@ -373,10 +375,6 @@ impl Recognizer {
                 Ok(None)
             }
         }
-    }
-
-    fn may_look_far(&self, far: bool) -> bool {
-        self.passes(far).contains(&Pass::Far)
     }
 
     /// How pictures are looked at: each way where those before it showed no face.

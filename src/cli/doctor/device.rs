@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::{Patient, Report, entries, read};
+use crate::config::memory::Usable;
 use crate::gallery::scan::kernel;
 
 /// Bits of `get_throttled` of the Raspberry Pi's firmware (documentation of vcgencmd).
@@ -13,8 +14,7 @@ const UNDER_VOLTAGE_NOW: u32 = 1 << 0;
 const THROTTLED_NOW: u32 = 1 << 2;
 const UNDER_VOLTAGE_SEEN: u32 = 1 << 16;
 
-/// KiB of memory with which the defaults work without a doubt, and below which nothing does.
-const MEMORY_FOR_DEFAULTS: u64 = 900 << 10;
+/// KiB of memory below which nothing works without a doubt.
 const MEMORY_AT_LEAST: u64 = 400 << 10;
 
 const FIRMWARE: &str = "sys/devices/platform/soc/soc:firmware/get_throttled";
@@ -83,13 +83,27 @@ pub fn memory(patient: &Patient, report: &mut Report) {
         );
     };
     let found = format!("{} MiB, {} MiB of it free", total >> 10, free >> 10);
-    let bodies = patient.config.limits.max_body_memory as u64 >> 10;
     if total < MEMORY_AT_LEAST {
         report.problem(found, "a board with 512 MB at least is needed");
-    } else if total < MEMORY_FOR_DEFAULTS && bodies > total / 4 {
+        return;
+    }
+    let usable = Usable::of_service(patient.root);
+    let budget = patient.config.budget_of(usable.as_ref());
+    let found = match &usable {
+        Some(Usable {
+            bytes,
+            limit: Some(file),
+        }) => format!(
+            "{found}; {} MiB are this service's ({}); {budget}",
+            bytes >> 20,
+            file.display()
+        ),
+        _ => format!("{found}; {budget}"),
+    };
+    if usable.is_some_and(|usable| budget.with_own() > usable.bytes) {
         report.warning(
             found,
-            "lower limits.max_body_memory, limits.max_body_bytes and limits.max_picture_megapixels as the file says",
+            "lower limits.max_body_memory and limits.max_picture_memory, or leave them out: they are then what there is room for",
         );
     } else {
         report.ok(found);
@@ -251,9 +265,33 @@ mod tests {
             let text = format!("MemTotal:  {kib} kB\nMemFree: 1 kB\nMemAvailable:  1024 kB\n");
             examine(memory, &[("proc/meminfo", &text)])[0].clone()
         };
-        assert_eq!(told(4 << 20), (Ok, "4096 MiB, 1 MiB of it free".into()));
-        assert_eq!(told(460 << 10).0, Warning);
+        let (level, text) = told(4 << 20);
+        assert_eq!(level, Ok);
+        assert!(
+            text.starts_with("4096 MiB, 1 MiB of it free; requests take "),
+            "{text}"
+        );
+        assert_eq!(told(460 << 10).0, Ok);
         assert_eq!(told(250 << 10).0, Problem);
+    }
+
+    #[test]
+    fn what_the_service_may_use_counts() {
+        let told = |bytes: &str| {
+            let total = (
+                "proc/meminfo",
+                "MemTotal: 8000000 kB\nMemAvailable: 1024 kB\n",
+            );
+            let limit = (
+                "sys/fs/cgroup/system.slice/recocomp.service/memory.max",
+                bytes,
+            );
+            examine(memory, &[total, limit])[0].clone()
+        };
+        let (level, text) = told("724566016\n");
+        assert_eq!(level, Ok);
+        assert!(text.contains("691 MiB are this service's"), "{text}");
+        assert_eq!(told("104857600\n").0, Warning);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Fields of JSON objects, right and wrong.
 
 use super::*;
-use crate::http::body::Reserved;
 
 fn parse(text: &str) -> Result<Fields, ApiError> {
     let held = Held {
         bytes: Bytes::copy_from_slice(text.as_bytes()),
-        _memory: Reserved::default(),
+        _memory: None,
     };
     Fields::parse(held, 3, FarLooks::Asked)
 }
