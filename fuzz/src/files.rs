@@ -201,6 +201,12 @@ pub fn real() -> &'static Real {
         gallery
             .insert("door", items(&[("a longer target id, out of line", 7)]))
             .expect("in memory");
+        // The writing anew that follows a renaming would take its record away.
+        gallery.stop_tending();
+        gallery
+            .rename("door", "ben", "bob", false)
+            .expect("in memory");
+        gallery.resume_tending();
         let alone = payloads(&file(&memory, "journal-1"));
         gallery.compact("door").expect("in memory");
         gallery

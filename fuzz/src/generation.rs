@@ -49,13 +49,13 @@ pub fn run(input: &[u8]) {
     if flags & JOURNAL != 0 {
         memory.put(
             &journal_path(NUMBER),
-            journal(NUMBER, 2, 2, &real().continuing),
+            journal(NUMBER, 3, 2, &real().continuing),
         );
     }
     if flags & FALL_BACK != 0 {
         memory.put(
             &journal_path(NUMBER - 1),
-            journal(NUMBER - 1, 2, 0, &real().alone),
+            journal(NUMBER - 1, 3, 0, &real().alone),
         );
     }
     let trust = match flags & (RAW | DAMAGED | ODD_CODES) {

@@ -1,4 +1,4 @@
-//! An arbitrary journal of version 1 or 2, alone or going on from a generation.
+//! An arbitrary journal of version 1 to 3, alone or going on from a generation.
 //!
 //! After the flags and the damage: the file as it is, or version, flags and records. A record is a byte that says what is odd about
 //! it, a length of two bytes and the payload.
@@ -38,7 +38,7 @@ pub fn run(input: &[u8]) {
         memory.put(&generation_path(), real().finished_generation.clone());
     }
     if flags & NEXT != 0 {
-        let next = crate::files::journal(NUMBER + 1, 2, 2, &real().continuing);
+        let next = crate::files::journal(NUMBER + 1, 3, 2, &real().continuing);
         memory.put(&journal_path(NUMBER + 1), next);
     }
     session::run(&memory, &session::options(), Trust::Rows);
@@ -103,12 +103,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
         Some((4, ZEROS)),
         Some((0, BAD_PAYLOAD)),
     ] {
+        seeds.push(recipe(0, 3, 0, &real.alone, odd));
         seeds.push(recipe(0, 2, 0, &real.alone, odd));
         seeds.push(recipe(NEXT, 2, 0, &real.alone, odd));
         seeds.push(recipe(GENERATION, 2, 2, &real.continuing, odd));
         seeds.push(recipe(0, 1, 0, &real.alone[1..], odd));
     }
-    let whole = crate::files::journal(NUMBER, 2, 0, &real.alone);
+    let whole = crate::files::journal(NUMBER, 3, 0, &real.alone);
     debug_assert_eq!(payloads(&whole), real.alone);
     seeds.push([&[RAW, 0][..], &whole].concat());
     seeds.push([&[RAW | DAMAGED, 1, 30, 0, 0, 1], &whole[..]].concat());

@@ -78,6 +78,10 @@ pub fn run(memory: &Memory, options: &Options, trust: Trust) {
         let _ = gallery.insert(name, items(&[("amy", 1), ("zoe", 2), ("zoe", 3)]));
         let _ = gallery.update(name, items(&[("ben", 4), ("zoe", 5)]));
         let _ = gallery.remove_target(name, "amy");
+        let _ = gallery.remove_feature(name, "zoe", 1);
+        let _ = gallery.rename(name, "ben", "bob", true);
+        let _ = gallery.insert_new(name, items(&[("zoe", 5), ("zoe", 5)]));
+        let _ = gallery.same_names(name);
         let changed = everyone(&gallery, name, trust);
         if changed.is_some() && gallery.compact(name).is_ok() {
             let compacted = everyone(&gallery, name, trust);

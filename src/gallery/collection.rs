@@ -188,7 +188,7 @@ impl Collection {
     }
 
     pub fn contains_target(&self, target: &str) -> bool {
-        self.read().people.contains(target)
+        self.read().people.stored_as(target).is_some()
     }
 
     pub fn search(&self, probe: &Template, top_k: usize) -> Result<Vec<Hit>, GalleryError> {

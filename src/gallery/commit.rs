@@ -7,6 +7,8 @@ use super::batch::{Ahead, InsertReport, UpdateReport, plan_insert, plan_update};
 use super::clock::now;
 use super::error::GalleryError;
 use super::operation::Operation;
+use super::renaming::{Renamed, plan_removal, plan_rename};
+use super::scan::Damaged;
 use super::template::Template;
 
 /// What a caller asks for.
@@ -15,6 +17,8 @@ pub(super) enum Change {
     Insert {
         items: Vec<(String, Template)>,
         limit: usize,
+        /// Features that their target has already are not stored again.
+        skip_identical: bool,
     },
     Update {
         items: Vec<(String, Template)>,
@@ -23,18 +27,50 @@ pub(super) enum Change {
     Remove {
         target: String,
     },
+    RemoveFeature {
+        target: String,
+        index: usize,
+    },
+    /// Into an existing target only with `merge`, and then with at most `limit` features in all.
+    Rename {
+        /// When it counts as done, milliseconds since 1970 UTC; now if not said.
+        at: Option<u64>,
+        from: String,
+        to: String,
+        merge: bool,
+        limit: usize,
+    },
 }
 
 impl Change {
-    /// Only removing someone needs no comparing, so it works in every template space: a person's data can always be erased.
+    /// Only what brings templates must be of the template space of today: a person's data can always be erased, and renamed.
     pub fn adds_templates(&self) -> bool {
-        !matches!(self, Change::Remove { .. })
+        matches!(self, Change::Insert { .. } | Change::Update { .. })
+    }
+
+    /// Names of the people whose features it carries over.
+    pub fn carries_over(&self) -> Vec<&str> {
+        match self {
+            Change::Insert { items, .. } => items.iter().map(|(target, _)| &**target).collect(),
+            Change::RemoveFeature { target, .. } => vec![target],
+            Change::Rename { from, to, .. } => vec![from, to],
+            Change::Update { .. } | Change::Remove { .. } => Vec::new(),
+        }
+    }
+
+    /// The first format version of a journal that can hold it.
+    pub fn since_version(&self) -> u32 {
+        match self {
+            Change::Rename { .. } => 3,
+            _ => 1,
+        }
     }
 
     /// The change as a record, `None` if nothing is to be stored, and what the caller hears when it is durable.
     ///
     /// # Errors
-    /// [`GalleryError::UnknownTarget`] for a removal.
+    /// [`GalleryError::UnknownTarget`], [`GalleryError::NoSuchFeature`], [`GalleryError::TargetExists`],
+    /// [`GalleryError::TooManyFeatures`]; [`GalleryError::Damaged`] if features that it builds on cannot be read.
     pub fn plan(
         self,
         people: &Ahead,
@@ -42,8 +78,13 @@ impl Change {
     ) -> Result<(Option<Operation>, Outcome), GalleryError> {
         let at = now();
         match self {
-            Change::Insert { items, limit } => {
-                let (features, report) = plan_insert(people, items, limit);
+            Change::Insert {
+                items,
+                limit,
+                skip_identical,
+            } => {
+                let (features, report) = plan_insert(people, items, limit, skip_identical)
+                    .map_err(|damaged| unreadable(damaged, collection))?;
                 let operation =
                     (!features.is_empty()).then_some(Operation::Insert { at, features });
                 Ok((operation, Outcome::Inserted(report)))
@@ -54,14 +95,46 @@ impl Change {
                     (!features.is_empty()).then_some(Operation::Replace { at, features });
                 Ok((operation, Outcome::Updated(report)))
             }
-            Change::Remove { target } if people.contains(&target) => {
+            Change::Remove { target } => {
+                let target = known(people, target, collection)?;
                 Ok((Some(Operation::Remove { at, target }), Outcome::Removed))
             }
-            Change::Remove { target } => Err(GalleryError::UnknownTarget {
-                collection: collection.to_owned(),
-                target,
-            }),
+            Change::RemoveFeature { target, index } => {
+                let target = known(people, target, collection)?;
+                let features = (people.features(&target)).map_err(|e| unreadable(e, collection))?;
+                let left = features.len().saturating_sub(1);
+                let operation = plan_removal(at, target, features, index)?;
+                Ok((Some(operation), Outcome::FeatureRemoved { left }))
+            }
+            Change::Rename {
+                at: then,
+                from,
+                to,
+                merge,
+                limit,
+            } => {
+                let at = then.unwrap_or(at);
+                let from = known(people, from, collection)?;
+                let plan = plan_rename(people, at, from, &to, merge.then_some(limit));
+                let (operation, renamed) = plan.map_err(|e| unreadable(e, collection))??;
+                Ok((operation, Outcome::Renamed(renamed)))
+            }
         }
+    }
+}
+
+/// The name under which `target` is stored.
+fn known(people: &Ahead, target: String, collection: &str) -> Result<String, GalleryError> {
+    (people.stored_as(&target)).ok_or_else(|| GalleryError::UnknownTarget {
+        collection: collection.to_owned(),
+        target,
+    })
+}
+
+fn unreadable(_: Damaged, collection: &str) -> GalleryError {
+    GalleryError::Damaged {
+        path: collection.into(),
+        what: "its generation cannot be read".to_owned(),
     }
 }
 
@@ -70,6 +143,8 @@ pub(super) enum Outcome {
     Inserted(InsertReport),
     Updated(UpdateReport),
     Removed,
+    FeatureRemoved { left: usize },
+    Renamed(Renamed),
 }
 
 /// A change on its way, and the place where its answer appears.
@@ -79,6 +154,11 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// The first format version of a journal that can hold the change.
+    pub fn since_version(&self) -> u32 {
+        lock(&self.change).as_ref().map_or(1, Change::since_version)
+    }
+
     pub fn take_change(&self) -> Option<Change> {
         lock(&self.change).take()
     }
@@ -211,6 +291,7 @@ mod tests {
         Change::Insert {
             items: vec![(target.to_owned(), template()); count],
             limit: 5,
+            skip_identical: false,
         }
     }
 
@@ -226,12 +307,12 @@ mod tests {
         let mut stored = |change: Change| {
             let (operation, outcome) = change.plan(&ahead, "c").unwrap();
             operation
-                .iter()
+                .into_iter()
                 .for_each(|operation| ahead.follow(operation));
             match outcome {
                 Outcome::Inserted(report) => report.stored,
                 Outcome::Updated(report) => report.stored,
-                Outcome::Removed => 0,
+                Outcome::Removed | Outcome::FeatureRemoved { .. } | Outcome::Renamed(_) => 0,
             }
         };
         assert_eq!(stored(insert("anna", 2)), 2);

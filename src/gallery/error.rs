@@ -38,6 +38,33 @@ pub enum GalleryError {
         /// The target id asked for. Not part of the message.
         target: String,
     },
+    /// The person has fewer features.
+    #[error("there is no feature {index}: this person has {features}, counted from 0")]
+    NoSuchFeature {
+        /// The place asked for, from 0.
+        index: usize,
+        /// Features that the person has.
+        features: usize,
+    },
+    /// A person is to be renamed, and the new name is somebody's.
+    #[error("this name is somebody's already, who has {features} features")]
+    TargetExists {
+        /// Features that the person of the new name has.
+        features: usize,
+    },
+    /// Two people are to become one who would have more features than allowed.
+    #[error(
+        "together they would have {} features ({from} and {to}), at most {limit} are allowed",
+        from + to
+    )]
+    TooManyFeatures {
+        /// Features of the person who is renamed.
+        from: usize,
+        /// Features of the person of the new name.
+        to: usize,
+        /// Most features of a person.
+        limit: usize,
+    },
     /// The templates were made by another embedding model and cannot be compared with today's.
     #[error(
         "collection \"{collection}\" was enrolled with the face model \"{found}\", this device runs \"{expected}\"; \
@@ -114,6 +141,19 @@ pub enum GalleryError {
         /// Highest format version that this release reads.
         supported: u32,
     },
+}
+
+impl GalleryError {
+    /// Whether it says something about who is in the collection.
+    pub(super) fn is_about_people(&self) -> bool {
+        matches!(
+            self,
+            GalleryError::UnknownTarget { .. }
+                | GalleryError::NoSuchFeature { .. }
+                | GalleryError::TargetExists { .. }
+                | GalleryError::TooManyFeatures { .. }
+        )
+    }
 }
 
 fn holder_words(holder: &Option<u32>) -> String {

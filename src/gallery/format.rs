@@ -6,7 +6,7 @@ use uuid::Uuid;
 const MAGIC: [u8; 8] = *b"recojrnl";
 
 /// Highest format version that this release reads, and the one it writes.
-pub(super) const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 3;
 
 /// Lowest format version that this release reads: journals that stand alone, in plain.
 const FIRST_VERSION: u32 = 1;
@@ -216,7 +216,7 @@ mod tests {
     fn the_bytes_do_not_change() {
         let mut expected = [0_u8; FILE_HEADER_BYTES];
         expected[..8].copy_from_slice(b"recojrnl");
-        expected[8] = 2;
+        expected[8] = 3;
         expected[12] = 1;
         for (i, byte) in expected[16..32].iter_mut().enumerate() {
             *byte = i as u8 + 1;

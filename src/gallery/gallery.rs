@@ -83,7 +83,8 @@ pub struct Imported {
 ///
 /// Share it behind an [`Arc`]. Changes of one collection wait for each other; changes of different collections do not. A search
 /// never waits for the storage. Every change is on the storage when its method returns `Ok`, and after an `Err` memory is as it
-/// was before, unless the method says otherwise. Names and target ids are not judged here: whoever calls does that.
+/// was before, unless the method says otherwise. Names and target ids are not judged here: whoever calls does that. A target id
+/// that is stored in another Unicode form is found, and new ones are stored in the composed form, see [`normalized`](super::normalized).
 pub struct Gallery {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) directory: PathBuf,
@@ -202,10 +203,36 @@ impl Gallery {
         name: &str,
         items: Vec<(String, Template)>,
     ) -> Result<InsertReport, GalleryError> {
+        self.insert_items(name, items, false)
+    }
+
+    /// As [`Gallery::insert`], and features that their target has already are not stored again, but reported.
+    ///
+    /// # Errors
+    /// As [`Gallery::insert`].
+    pub fn insert_new(
+        &self,
+        name: &str,
+        items: Vec<(String, Template)>,
+    ) -> Result<InsertReport, GalleryError> {
+        self.insert_items(name, items, true)
+    }
+
+    fn insert_items(
+        &self,
+        name: &str,
+        items: Vec<(String, Template)>,
+        skip_identical: bool,
+    ) -> Result<InsertReport, GalleryError> {
         let limit = self.options.max_features_per_target;
-        match self.get(name)?.change(Change::Insert { items, limit })? {
+        let change = Change::Insert {
+            items,
+            limit,
+            skip_identical,
+        };
+        match self.get(name)?.change(change)? {
             Outcome::Inserted(report) => Ok(report),
-            Outcome::Updated(_) | Outcome::Removed => Ok(InsertReport::default()),
+            _ => Ok(InsertReport::default()),
         }
     }
 
@@ -222,7 +249,7 @@ impl Gallery {
         let limit = self.options.max_features_per_target;
         match self.get(name)?.change(Change::Update { items, limit })? {
             Outcome::Updated(report) => Ok(report),
-            Outcome::Inserted(_) | Outcome::Removed => Ok(UpdateReport::default()),
+            _ => Ok(UpdateReport::default()),
         }
     }
 

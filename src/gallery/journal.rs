@@ -79,6 +79,11 @@ impl Journal {
         self.next_sequence > u32::MAX / 2
     }
 
+    /// Whether its readers know operations of this format version.
+    pub fn holds_version(&self, version: u32) -> bool {
+        self.header.version >= version
+    }
+
     /// An earlier release wrote it, or it is in plain though there is a key.
     pub fn is_outdated(&self, sealer: Option<&Sealer>) -> bool {
         self.header.version < FORMAT_VERSION || self.header.sealed != sealer.is_some()
@@ -93,6 +98,10 @@ impl Journal {
 
     /// Adds one operation to records that are to be appended here.
     pub fn encode(&self, records: &mut Records, operation: &Operation) -> Result<(), GalleryError> {
+        if !self.holds_version(operation.since_version()) {
+            let earlier = io::Error::other("its format does not have this operation");
+            return Err(EncodeFault::Failed(earlier).at(&self.path));
+        }
         let sequence = self.next_sequence + records.count;
         let record = encode(operation, &self.header, sequence, self.sealer.as_ref())
             .map_err(|fault| fault.at(&self.path))?;

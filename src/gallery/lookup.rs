@@ -34,7 +34,10 @@ impl Gallery {
     /// # Errors
     /// [`GalleryError::UnknownCollection`], [`GalleryError::UnknownTarget`].
     pub fn features_of(&self, name: &str, target: &str) -> Result<usize, GalleryError> {
-        match self.get(name)?.read().people.features_of(target) {
+        let collection = self.get(name)?;
+        let people = &collection.read().people;
+        let stored = people.stored_as(target);
+        match people.features_of(stored.as_deref().unwrap_or(target)) {
             0 => Err(unknown_target(name, target)),
             features => Ok(features),
         }
@@ -72,10 +75,15 @@ impl Gallery {
 impl Collection {
     fn templates_of(&self, target: &str) -> Result<Vec<Template>, GalleryError> {
         self.check_space(&self.read())?;
-        let mut found = self.read().people.originals_of(target);
+        let originals = || {
+            let people = &self.read().people;
+            let stored = people.stored_as(target);
+            people.originals_of(stored.as_deref().unwrap_or(target))
+        };
+        let mut found = originals();
         if found.is_err() {
             self.heal()?;
-            found = self.read().people.originals_of(target);
+            found = originals();
         }
         let rows = found
             .map_err(|_| self.damaged())?

@@ -14,6 +14,7 @@
 //! operation   what a record says            format    its bytes
 //! template    a face template               files     durable names
 //! listing     everyone, page by page        lookup    one person, many searches at once
+//! forms       one name in two Unicode forms  renaming  one person's features and name
 //! waste       when a journal is rewritten   lock, clock
 //! ```
 
@@ -28,6 +29,7 @@ mod creation;
 mod error;
 mod files;
 mod format;
+mod forms;
 mod fusion;
 #[allow(clippy::module_inception)] // The room is named after the one type that it is about.
 mod gallery;
@@ -47,6 +49,7 @@ pub mod portable;
 mod reading;
 mod records;
 mod recovery;
+mod renaming;
 mod replay;
 pub mod scan;
 mod seal;
@@ -60,15 +63,17 @@ mod tests;
 mod waste;
 mod writing;
 
-pub use batch::{InsertReport, UpdateReport};
+pub use batch::{IDENTICAL_COSINE, InsertReport, UpdateReport};
 pub use collection::CollectionStatus;
 pub use error::{GalleryError, Warning};
+pub use forms::normalized;
 pub use fusion::Fusion;
 pub use gallery::{Gallery, Imported, MAX_COLLECTIONS, MAX_FEATURES_PER_TARGET, Options};
 pub use keeper::{Keeper, step_back};
 pub use listing::{Page, Person};
 pub use metrics::GalleryMetrics;
 pub use people::Hit;
+pub use renaming::Renamed;
 pub use seal::SealError;
 pub use survey::{Snapshot, Surveyed, survey};
 pub use template::{RowBits, TEMPLATE_DIMENSIONS, Template, TemplateError, UNIT_TOLERANCE};

@@ -48,15 +48,21 @@ pub(super) enum Operation {
     Replace { at: u64, features: Vec<Feature> },
     /// Takes one person out.
     Remove { at: u64, target: String },
+    /// Takes one person out, and the features listed for another become its only ones. Since format version 3.
+    Rename {
+        at: u64,
+        from: String,
+        features: Vec<Feature>,
+    },
 }
 
 impl Operation {
     /// Feature rows that this operation puts into the journal file.
     pub fn rows(&self) -> u64 {
         match self {
-            Operation::Insert { features, .. } | Operation::Replace { features, .. } => {
-                features.len() as u64
-            }
+            Operation::Insert { features, .. }
+            | Operation::Replace { features, .. }
+            | Operation::Rename { features, .. } => features.len() as u64,
             Operation::Begin(_) | Operation::Remove { .. } => 0,
         }
     }
@@ -67,7 +73,20 @@ impl Operation {
             Operation::Begin(identity) => identity.updated,
             Operation::Insert { at, .. }
             | Operation::Replace { at, .. }
-            | Operation::Remove { at, .. } => *at,
+            | Operation::Remove { at, .. }
+            | Operation::Rename { at, .. } => *at,
+        }
+    }
+
+    /// The first format version whose readers know it: a journal of an earlier one must not hold it, since its readers would take
+    /// it for damage.
+    pub fn since_version(&self) -> u32 {
+        match self {
+            Operation::Rename { .. } => 3,
+            Operation::Begin(_)
+            | Operation::Insert { .. }
+            | Operation::Replace { .. }
+            | Operation::Remove { .. } => 1,
         }
     }
 
@@ -79,7 +98,9 @@ impl Operation {
     pub fn decode(payload: &AlignedVec) -> Option<Operation> {
         let operation = rkyv::from_bytes::<Operation, ArchiveError>(payload).ok()?;
         match &operation {
-            Operation::Insert { features, .. } | Operation::Replace { features, .. }
+            Operation::Insert { features, .. }
+            | Operation::Replace { features, .. }
+            | Operation::Rename { features, .. }
                 if !features.iter().all(|f| bits_are_finite(&f.bits)) =>
             {
                 None

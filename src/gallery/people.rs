@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::chunk::Chunk;
+use super::forms::Forms;
 use super::generation::Generation;
 use super::operation::{Feature, Operation};
 use super::scan::{Bits, Damaged, Part, Segment};
@@ -32,6 +33,8 @@ pub(super) struct People {
     features: usize,
     /// Rows in the tail, those of people who left included.
     tail_rows: usize,
+    /// Names that are not in the form in which new ones are stored.
+    forms: Forms,
 }
 
 #[derive(Clone)]
@@ -60,6 +63,7 @@ impl People {
         People {
             persons: generation.person_num(),
             features: generation.row_num(),
+            forms: Forms::of((0..generation.person_num()).map(|p| generation.target(p as u32))),
             base: Some(Base {
                 generation,
                 dead: Arc::default(),
@@ -97,6 +101,11 @@ impl People {
         self.index.contains_key(target) || self.in_base(target).is_some()
     }
 
+    /// The name under which whoever is asked for as `name` is stored.
+    pub fn stored_as(&self, name: &str) -> Option<String> {
+        self.forms.stored_as(name, |name| self.contains(name))
+    }
+
     /// Features that `target` has, 0 for someone unknown.
     pub fn features_of(&self, target: &str) -> usize {
         if let Some(place) = self.index.get(target) {
@@ -122,6 +131,21 @@ impl People {
             let rows = base.generation.rows_of(person);
             base.generation.originals()[rows].to_vec()
         }))
+    }
+
+    /// Names that are stored in another form than new ones are; some of them may be of people who left.
+    pub fn forms(&self) -> &Forms {
+        &self.forms
+    }
+
+    /// People whose names are forms of one name, by name; the composed form first.
+    pub fn same_names(&self) -> Vec<Vec<String>> {
+        let of = |composed: &str| -> Vec<String> {
+            let names = std::iter::once(composed).chain(self.forms.others(composed));
+            (names.filter(|name| self.contains(name)).map(str::to_owned)).collect()
+        };
+        let groups = self.forms.composed().map(of);
+        groups.filter(|names| names.len() > 1).collect()
     }
 
     /// What a search reads.
@@ -183,6 +207,13 @@ impl People {
             }
             Operation::Remove { target, .. } => {
                 self.take(target);
+            }
+            Operation::Rename { from, features, .. } => {
+                self.take(from);
+                for (target, new) in by_target(features) {
+                    self.take(target);
+                    self.add(target, &new);
+                }
             }
         }
     }
@@ -258,6 +289,7 @@ impl People {
             });
         }
         let chunk = self.chunks.len() - 1;
+        self.forms.add(target);
         let target: Arc<str> = target.into();
         let person =
             Arc::make_mut(&mut self.chunks[chunk].chunk).add(Arc::clone(&target), features);
@@ -292,6 +324,7 @@ impl People {
             Arc::make_mut(&mut base.dead).insert(person as u32);
             base.generation.originals()[rows].to_vec()
         };
+        self.forms.remove(target);
         self.persons -= 1;
         self.features -= features.len();
         features

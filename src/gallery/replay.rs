@@ -131,6 +131,10 @@ fn guess_header(
         (FORMAT_VERSION, false, true),
         (FORMAT_VERSION, true, false),
         (FORMAT_VERSION, false, false),
+        (2, true, true),
+        (2, false, true),
+        (2, true, false),
+        (2, false, false),
         (1, false, false),
     ] {
         let header = FileHeader {

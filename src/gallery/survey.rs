@@ -103,6 +103,11 @@ impl Snapshot {
         Ok(self.people().in_order())
     }
 
+    /// People whose names are Unicode forms of one name, by name; the composed form first.
+    pub fn same_names(&self) -> Vec<Vec<String>> {
+        self.people().same_names()
+    }
+
     fn people(&self) -> &People {
         &self.reading.people
     }

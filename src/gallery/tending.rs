@@ -45,13 +45,18 @@ impl Collection {
     pub fn remove_target(&self, target: &str) -> Result<(), GalleryError> {
         let target = target.to_owned();
         self.change(Change::Remove { target })?;
+        self.erase_after_removal();
+        Ok(())
+    }
+
+    /// Takes the bytes of what was just removed out of the files, if [`Waste`] says that it is to be now.
+    pub(super) fn erase_after_removal(&self) {
         if self.waste().goes_with_a_removal()
             && let Err(error) = self.compact_now()
         {
             // The person is gone already, so a failure is reported and tried again later, not returned.
             tracing::error!(collection = self.name, %error, "removed features are not erased from the disk yet");
         }
-        Ok(())
     }
 
     /// Whether the background should write a new generation.

@@ -13,16 +13,17 @@ use super::operation::Operation;
 impl Collection {
     /// Makes one change durable, with those of others if they come at the same time, and then visible.
     pub fn change(&self, change: Change) -> Result<Outcome, GalleryError> {
-        if let Change::Insert { items, .. } = &change {
-            let sound = {
-                let state = self.read();
-                items
-                    .iter()
-                    .try_for_each(|(target, _)| state.people.check_target(target))
-            };
-            if sound.is_err() {
-                self.heal()?;
-            }
+        let sound = {
+            let state = self.read();
+            (change.carries_over().into_iter()).try_for_each(|target| {
+                let stored = state.people.stored_as(target);
+                state
+                    .people
+                    .check_target(stored.as_deref().unwrap_or(target))
+            })
+        };
+        if sound.is_err() {
+            self.heal()?;
         }
         self.resume_if_due();
         if change.adds_templates() {
@@ -49,7 +50,7 @@ impl Collection {
             ticket.answer(match &result {
                 Ok(()) => answer,
                 // Judged by what others in the same write would have done, which they did not.
-                Err(error) if matches!(answer, Err(GalleryError::UnknownTarget { .. })) => {
+                Err(error) if answer.as_ref().is_err_and(GalleryError::is_about_people) => {
                     Err(same_again(error))
                 }
                 Err(error) => answer.and_then(|_| Err(same_again(error))),
@@ -71,13 +72,18 @@ impl Collection {
         tickets: &[Arc<Ticket>],
         answers: &mut Vec<(Arc<Ticket>, Result<Outcome, GalleryError>)>,
     ) -> Result<(), GalleryError> {
-        if self.journal(writer)?.is_full() {
+        let needed = tickets.iter().map(|ticket| ticket.since_version()).max();
+        let journal = self.journal(writer)?;
+        if journal.is_full() {
             self.begin_next_journal(writer)?;
+        } else if !journal.holds_version(needed.unwrap_or(1)) {
+            self.begin_next_journal(writer)?;
+            // The background brings the one before into the present form.
+            self.write().unfinished = true;
         }
         let journal = self.journal(writer)?;
         let mut records = journal.records();
-        let mut operations: Vec<Operation> = Vec::new();
-        {
+        let operations: Vec<Operation> = {
             let state = self.read();
             let mut ahead = Ahead::of(&state.people);
             for ticket in tickets {
@@ -93,14 +99,14 @@ impl Collection {
                     .and_then(|(operation, outcome)| {
                         if let Some(operation) = operation {
                             journal.encode(&mut records, &operation)?;
-                            ahead.follow(&operation);
-                            operations.push(operation);
+                            ahead.follow(operation);
                         }
                         Ok(outcome)
                     });
                 answers.push((Arc::clone(ticket), answer));
             }
-        }
+            ahead.into_operations()
+        };
         let Some(last) = operations.last() else {
             return Ok(());
         };

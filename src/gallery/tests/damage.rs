@@ -5,13 +5,15 @@ use std::os::unix::fs::FileExt;
 
 use super::*;
 use crate::gallery::GalleryError;
-use crate::gallery::format::{FILE_HEADER_BYTES, FORMAT_VERSION, FileHeader, RecordHeader};
+use crate::gallery::format::{
+    FILE_HEADER_BYTES, FORMAT_VERSION, FileHeader, RecordHeader, encode_record,
+};
 use crate::gallery::operation::Operation;
 use crate::gallery::people::People;
 use crate::gallery::replay::{Damage, open_journal, replay};
 use crate::gallery::storage::Access;
 
-/// A journal of four changes, with the place of each record and what it says. `records[..2]` are the `Begin` and its copy.
+/// A journal of five changes, with the place of each record and what it says. `records[..2]` are the `Begin` and its copy.
 struct Sample {
     directory: tempfile::TempDir,
     journal: PathBuf,
@@ -28,7 +30,7 @@ fn sample() -> Sample {
         .unwrap();
     gallery.update("c", items(&[("ben", 3)])).unwrap();
     gallery.insert("c", items(&[("carl", 4)])).unwrap();
-    // The removal itself, without the rewrite that would follow it at once, is appended by hand below.
+    // Removal and renaming themselves, without the rewrite that would follow them at once, are appended by hand below.
     drop(gallery);
     let journal = journal_path(directory.path());
     let mut bytes = fs::read(&journal).unwrap();
@@ -39,8 +41,15 @@ fn sample() -> Sample {
         at: 5,
         target: "anna".to_owned(),
     };
-    let removal = removal.encode().unwrap();
-    bytes.extend(crate::gallery::format::encode_record(&removal, 5, seed).unwrap());
+    let renaming = Operation::Rename {
+        at: 6,
+        from: "carl".to_owned(),
+        features: vec![Feature::new("carla".to_owned(), &template(4))],
+    };
+    for (operation, sequence) in [(removal, 5), (renaming, 6)] {
+        let payload = operation.encode().unwrap();
+        bytes.extend(encode_record(&payload, sequence, seed).unwrap());
+    }
     fs::write(&journal, &bytes).unwrap();
 
     let mut records = Vec::new();
@@ -53,7 +62,7 @@ fn sample() -> Sample {
         records.push((at..end, header, Operation::decode(&payload).unwrap()));
         at = end;
     }
-    assert_eq!(records.len(), 6);
+    assert_eq!(records.len(), 7);
     Sample {
         directory,
         journal,
@@ -259,19 +268,19 @@ fn a_long_unreadable_part_is_skipped() {
 #[test]
 fn a_damaged_record_before_an_interrupted_one_is_reported() {
     let sample = sample();
-    let last = sample.records[5].0.clone();
+    let last = sample.records[6].0.clone();
     let seed = FileHeader::decode(&sample.bytes[..64].try_into().unwrap())
         .unwrap()
         .seed();
     let batch = Operation::Insert {
-        at: 6,
+        at: 7,
         features: (items(&[("dora", 7), ("emil", 8), ("fay", 9)]).iter())
             .map(|(target, template)| Feature::new(target.clone(), template))
             .collect(),
     };
     let mut bytes = sample.bytes.clone();
     bytes[last.start + 20] ^= 0x10;
-    let whole = crate::gallery::format::encode_record(&batch.encode().unwrap(), 6, seed).unwrap();
+    let whole = encode_record(&batch.encode().unwrap(), 7, seed).unwrap();
     bytes.extend(whole);
     let sector = (last.end + 16).next_multiple_of(512);
     bytes[sector..sector + 512].fill(0);
@@ -284,7 +293,7 @@ fn a_damaged_record_before_an_interrupted_one_is_reported() {
     };
     assert_eq!(damage, [expected]);
     let gallery = open(sample.directory.path());
-    assert_eq!(contents(&gallery, "c"), sample.expected(|index| index != 5));
+    assert_eq!(contents(&gallery, "c"), sample.expected(|index| index != 6));
     let copy = gallery.warnings()[0].quarantined.clone().unwrap();
     assert_eq!(fs::read(copy).unwrap(), bytes[last]);
 }

@@ -59,6 +59,36 @@ fn removal_erases_the_persons_vectors_and_name_and_nobody_elses() {
 }
 
 #[test]
+fn a_removed_feature_is_erased_and_the_persons_others_are_not() {
+    let (directory, gallery) = enrolled();
+    assert_eq!(
+        gallery.remove_feature("c", "anna-lang-genug", 0).unwrap(),
+        1
+    );
+    assert!(traces(directory.path(), &stored_bytes(1)).is_empty());
+    assert_eq!(traces(directory.path(), &stored_bytes(3)).len(), 1);
+    assert_eq!(
+        gallery.remove_feature("c", "anna-lang-genug", 0).unwrap(),
+        0
+    );
+    assert!(traces(directory.path(), b"anna-lang").is_empty());
+    assert!(traces(directory.path(), &stored_bytes(3)).is_empty());
+    assert_eq!(gallery.erase_removed().unwrap(), 0);
+}
+
+#[test]
+fn the_old_name_of_somebody_renamed_is_erased() {
+    let (directory, gallery) = enrolled();
+    gallery
+        .rename("c", "anna-lang-genug", "hanna-kurz", false)
+        .unwrap();
+    assert!(traces(directory.path(), b"anna-lang").is_empty());
+    assert_eq!(traces(directory.path(), b"hanna-kurz").len(), 1);
+    assert_eq!(traces(directory.path(), &stored_bytes(1)).len(), 1);
+    assert_eq!(gallery.erase_removed().unwrap(), 0);
+}
+
+#[test]
 fn delete_erases_every_vector() {
     let (directory, gallery) = enrolled();
     gallery.delete("c").unwrap();

@@ -4,6 +4,7 @@ use std::thread;
 
 use super::storage::{Recorded, Recording};
 use super::*;
+use crate::gallery::commit::Change;
 use crate::gallery::format::FileHeader;
 use crate::gallery::storage::Storage;
 use crate::gallery::{GalleryError, survey};
@@ -37,6 +38,15 @@ fn sample() -> Sample {
     let batch = [("anna", 1), ("ben", 2), ("anna", 3), ("carl", 4)];
     gallery.insert("c", items(&batch)).unwrap();
     gallery.update("c", items(&[("ben", 5)])).unwrap();
+    // By its record alone: the gallery's own renaming would compact.
+    let renaming = Change::Rename {
+        at: None,
+        from: "carl".to_owned(),
+        to: "carla".to_owned(),
+        merge: false,
+        limit: 5,
+    };
+    gallery.collection("c").change(renaming).unwrap();
     let expected = contents(&gallery, "c");
     let before = closed(gallery, directory);
     let gallery = open(directory);

@@ -10,6 +10,7 @@ mod generations;
 mod healing;
 mod interrupted;
 mod listing;
+mod naming;
 mod reopen;
 mod sealing;
 mod semantics;

@@ -26,7 +26,8 @@ fn what_was_inserted_is_found_now_and_after_reopening() {
         report,
         InsertReport {
             stored: 3,
-            quota_exceeded: vec![]
+            quota_exceeded: vec![],
+            already: vec![],
         }
     );
     let found = gallery.search("staff", &template(3), 10).unwrap();
@@ -76,7 +77,8 @@ fn insert_stores_up_to_the_limit_and_names_each_target_once() {
         report,
         InsertReport {
             stored: 6,
-            quota_exceeded: strings(&["anna"])
+            quota_exceeded: strings(&["anna"]),
+            already: vec![],
         }
     );
     let stored = contents(&gallery, "staff");
@@ -87,7 +89,8 @@ fn insert_stores_up_to_the_limit_and_names_each_target_once() {
         report,
         InsertReport {
             stored: 0,
-            quota_exceeded: strings(&["anna"])
+            quota_exceeded: strings(&["anna"]),
+            already: vec![],
         }
     );
 }

@@ -1,6 +1,8 @@
 //! Galleries that earlier releases wrote, frozen in `tests/data`: what was enrolled stays enrolled.
 
 use super::*;
+use crate::gallery::commit::Change;
+use crate::gallery::format::{FORMAT_VERSION, FileHeader};
 use crate::license::device::DeviceIdentity;
 
 /// The people of `tests/data/gallery-v1`, by collection, with the seeds of their templates.
@@ -21,7 +23,7 @@ const FIRST: [(&str, &[(&str, u32)]); 3] = [
     ("visitors", &[("guest-1", 9), ("guest-3", 11)]),
 ];
 
-/// The same of `tests/data/gallery-v2`.
+/// The same of `tests/data/gallery-v2`, and of `gallery-v3`, where Dora was renamed.
 const SECOND: [(&str, &[(&str, u32)]); 3] = [
     ("empty", &[]),
     (
@@ -32,6 +34,22 @@ const SECOND: [(&str, &[(&str, u32)]); 3] = [
             ("anna", 12),
             ("ben", 13),
             ("dora", 14),
+            ("Zoë", 5),
+        ],
+    ),
+    ("visitors", &[("guest-1", 9), ("guest-3", 11)]),
+];
+
+const THIRD: [(&str, &[(&str, u32)]); 3] = [
+    ("empty", &[]),
+    (
+        "staff",
+        &[
+            ("anna", 1),
+            ("anna", 3),
+            ("anna", 12),
+            ("ben", 13),
+            ("theodora", 14),
             ("Zoë", 5),
         ],
     ),
@@ -113,27 +131,104 @@ fn the_first_format_is_appended_to_until_it_is_compacted() {
     assert_eq!(file_names(directory.path()), before);
 }
 
+/// The version in the header of every journal, in the order of their paths.
+fn versions(gallery: &Path) -> Vec<u32> {
+    let mut journals: Vec<PathBuf> = files_below(gallery);
+    journals.retain(|path| path.to_string_lossy().contains("/journal-"));
+    journals.sort();
+    let version = |path: &PathBuf| {
+        let bytes = fs::read(path).unwrap();
+        FileHeader::decode(bytes.first_chunk().unwrap())
+            .unwrap()
+            .version
+    };
+    journals.iter().map(version).collect()
+}
+
+fn rename(from: &str, to: &str) -> Change {
+    Change::Rename {
+        at: None,
+        from: from.to_owned(),
+        to: to.to_owned(),
+        merge: false,
+        limit: 5,
+    }
+}
+
+/// Its own release would take such a record for damage.
+#[test]
+fn a_journal_of_an_earlier_format_is_never_given_an_operation_that_it_does_not_have() {
+    for earlier in ["gallery-v1", "gallery-v2"] {
+        let directory = sample(earlier);
+        let gallery = open(directory.path());
+        let before = tree_of(directory.path());
+        let mut expected = everything(&gallery);
+        // By its record alone: the gallery's own renaming would compact.
+        let staff = gallery.collection("staff");
+        staff.change(rename("anna", "joanna")).unwrap();
+        gallery.insert("staff", items(&[("dora", 20)])).unwrap();
+        let people = expected.get_mut("staff").unwrap();
+        let anna = people.remove("anna").unwrap();
+        people.insert("joanna".to_owned(), anna);
+        (people.entry("dora".to_owned()).or_default()).push(template(20).to_bits());
+        assert_eq!(everything(&gallery), expected);
+        drop(gallery);
+        let mut after = tree_of(directory.path());
+        after.retain(|path, _| before.contains_key(path));
+        assert_eq!(after, before, "what was there is as it was");
+        let mut versions = versions(directory.path());
+        versions.sort_unstable();
+        assert_eq!(versions.pop(), Some(FORMAT_VERSION));
+        assert!(versions.iter().all(|version| *version < FORMAT_VERSION));
+        let gallery = open(directory.path());
+        assert_eq!(everything(&gallery), expected);
+        assert_eq!(gallery.warnings(), []);
+        assert_eq!(gallery.tend(), 3);
+        assert_eq!(everything(&gallery), expected);
+        assert_eq!(gallery.tend(), 0);
+        drop(gallery);
+        assert_eq!(self::versions(directory.path()), [FORMAT_VERSION; 3]);
+        assert_eq!(everything(&open(directory.path())), expected);
+    }
+}
+
 fn upgraded_with(options: &Options, by_hand: bool) {
-    let directory = sample("gallery-v1");
+    for (earlier, people) in [("gallery-v1", &FIRST), ("gallery-v2", &SECOND)] {
+        upgraded(earlier, people, options, by_hand);
+    }
+}
+
+fn upgraded(earlier: &str, people: &[(&str, &[(&str, u32)])], options: &Options, by_hand: bool) {
+    let directory = sample(earlier);
     let gallery = Gallery::open(directory.path(), options.clone()).unwrap();
     let status = gallery.list();
+    assert_eq!(gallery.outdated().unwrap().len(), 3);
+    let before = file_names(directory.path());
     match by_hand {
-        true => FIRST
-            .iter()
-            .for_each(|(name, _)| gallery.compact(name).unwrap()),
+        true => (people.iter()).for_each(|(name, _)| gallery.compact(name).unwrap()),
         false => assert_eq!(gallery.tend(), 3),
     }
     assert_eq!(gallery.tend(), 0);
+    assert_eq!(gallery.outdated().unwrap(), Vec::<String>::new());
     let check = |gallery: &Gallery| {
-        assert_eq!(everything(gallery), expected(&FIRST));
+        assert_eq!(everything(gallery), expected(people));
         assert_eq!(gallery.warnings(), []);
         assert_eq!(gallery.list(), status);
     };
     check(&gallery);
     drop(gallery);
-    // The journals of the first format had the numbers 1, 1 and 2.
-    let pair = |n: u32| vec![format!("gen-{n}.rkyv"), format!("journal-{n}")];
-    assert_eq!(file_names(directory.path()), [pair(2), pair(2), pair(3)]);
+    // One generation and one journal, one number above the highest before.
+    let highest = |names: &[String]| -> u32 {
+        let numbers = names.iter().filter_map(|n| n.strip_prefix("journal-"));
+        numbers.map(|n| n.parse().unwrap()).max().unwrap()
+    };
+    let mut expected_names: Vec<Vec<String>> = (before.iter())
+        .map(|names| highest(names) + 1)
+        .map(|n| vec![format!("gen-{n}.rkyv"), format!("journal-{n}")])
+        .collect();
+    expected_names.sort();
+    assert_eq!(file_names(directory.path()), expected_names);
+    assert_eq!(versions(directory.path()), [FORMAT_VERSION; 3]);
     let gallery = Gallery::open(directory.path(), options.clone()).unwrap();
     check(&gallery);
     gallery.insert("empty", items(&[("erna", 30)])).unwrap();
@@ -143,17 +238,17 @@ fn upgraded_with(options: &Options, by_hand: bool) {
 }
 
 #[test]
-fn the_first_format_becomes_generations_in_the_background() {
+fn earlier_formats_become_generations_in_the_background() {
     upgraded_with(&options(), false);
 }
 
 #[test]
-fn the_first_format_becomes_generations_on_demand() {
+fn earlier_formats_become_generations_on_demand() {
     upgraded_with(&options(), true);
 }
 
 #[test]
-fn the_first_format_becomes_sealed() {
+fn earlier_formats_become_sealed() {
     let sealed = Options {
         sealed_to: Some(DeviceIdentity::of_serial("10000000c0ffee01")),
         ..options()
@@ -162,11 +257,25 @@ fn the_first_format_becomes_sealed() {
 }
 
 #[test]
-fn the_present_format_opens_with_everyone() {
+fn the_second_format_opens_with_everyone() {
     let directory = sample("gallery-v2");
     let before = tree_of(directory.path());
     let gallery = open(directory.path());
     assert_eq!(everything(&gallery), expected(&SECOND));
+    assert_eq!(gallery.warnings(), []);
+    drop(gallery);
+    // Opening changes no byte of it.
+    fs::remove_file(directory.path().join("LOCK")).unwrap();
+    assert_eq!(tree_of(directory.path()), before);
+}
+
+#[test]
+fn the_present_format_opens_with_everyone() {
+    let directory = sample("gallery-v3");
+    assert_eq!(versions(directory.path()), [3; 3]);
+    let before = tree_of(directory.path());
+    let gallery = open(directory.path());
+    assert_eq!(everything(&gallery), expected(&THIRD));
     assert_eq!(gallery.warnings(), []);
     assert_eq!(gallery.tend(), 0);
     assert_eq!(gallery.scrub(), 0);
@@ -177,18 +286,18 @@ fn the_present_format_opens_with_everyone() {
     let gallery = open(directory.path());
     gallery.compact("staff").unwrap();
     drop(gallery);
-    assert_eq!(everything(&open(directory.path())), expected(&SECOND));
+    assert_eq!(everything(&open(directory.path())), expected(&THIRD));
 }
 
-/// Wrote `tests/data/gallery-v2`, once. A later format gets a sample of its own; this one stays as it is.
+/// Wrote `tests/data/gallery-v3`, once. A later format gets a sample of its own; this one stays as it is.
 /// `cargo test freeze_the_present_format -- --ignored`
 #[test]
 #[ignore = "writes the frozen sample, which must never be written again"]
 fn freeze_the_present_format() {
-    let directory = data("gallery-v2");
+    let directory = data("gallery-v3");
     assert!(!directory.exists(), "it is frozen");
     let gallery = open(&directory);
-    for (name, _) in SECOND {
+    for (name, _) in THIRD {
         gallery.create(name).unwrap();
     }
     let batch = [
@@ -205,10 +314,12 @@ fn freeze_the_present_format() {
         .insert("staff", items(&[("anna", 12), ("dora", 14)]))
         .unwrap();
     gallery.update("staff", items(&[("ben", 13)])).unwrap();
-    // By its record alone: the gallery's own removal would compact, and the journal were empty.
-    let carla = "carla".to_owned();
-    let removal = crate::gallery::commit::Change::Remove { target: carla };
-    gallery.collection("staff").change(removal).unwrap();
+    // By their records alone: the gallery's own removal and renaming would compact, and the journal were empty.
+    let staff = gallery.collection("staff");
+    let target = "carla".to_owned();
+    staff.change(Change::Remove { target }).unwrap();
+    staff.change(rename("dora", "theodora")).unwrap();
+    drop(staff);
     let guests = [("guest-1", 9), ("guest-3", 11)];
     gallery.insert("visitors", items(&guests)).unwrap();
     drop(gallery);

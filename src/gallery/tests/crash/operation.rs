@@ -23,6 +23,10 @@ pub enum Operation {
     Insert(String, Batch),
     Update(String, Batch),
     Remove(String, String),
+    /// Of a target, by its place in the order of enrolment.
+    RemoveFeature(String, String, usize),
+    /// From one target to another, which may exist if the last one says so.
+    Rename(String, String, String, bool),
     Compact(String),
 }
 
@@ -35,6 +39,8 @@ impl Operation {
             | Operation::Insert(name, _)
             | Operation::Update(name, _)
             | Operation::Remove(name, _)
+            | Operation::RemoveFeature(name, ..)
+            | Operation::Rename(name, ..)
             | Operation::Compact(name) => name,
         }
     }
@@ -74,6 +80,28 @@ impl Operation {
             Operation::Remove(_, target) => {
                 targets.remove(target).ok_or(())?;
             }
+            Operation::RemoveFeature(_, target, index) => {
+                let features = targets.get_mut(target).ok_or(())?;
+                if *index >= features.len() {
+                    return Err(());
+                }
+                features.remove(*index);
+                if features.is_empty() {
+                    targets.remove(target);
+                }
+            }
+            Operation::Rename(_, from, to, merge) => {
+                let new = targets.get(from).ok_or(())?.clone();
+                if from != to {
+                    let old = targets.get(to).cloned().unwrap_or_default();
+                    let fits = *merge && old.len() + new.len() <= LIMIT;
+                    if !old.is_empty() && !fits {
+                        return Err(());
+                    }
+                    targets.remove(from);
+                    targets.insert(to.clone(), [old, new].concat());
+                }
+            }
         }
         Ok(Some(targets))
     }
@@ -102,7 +130,9 @@ pub fn history(seed: u64, length: usize) -> Vec<Operation> {
         history.push(match rng.below(24) {
             0..10 => Operation::Insert(name, batch(&mut rng, &mut number, "p")),
             10..13 => Operation::Update(name, batch(&mut rng, &mut number, "p")),
-            13..17 => Operation::Remove(name, target(&mut rng, "p")),
+            13..15 => Operation::Remove(name, target(&mut rng, "p")),
+            15 => Operation::RemoveFeature(name, target(&mut rng, "p"), history.len() % 3),
+            16 => rename(name, target(&mut rng, "p"), history.len()),
             17..20 => Operation::Compact(name),
             20 => Operation::Clear(name),
             21 => Operation::Delete(name),
@@ -122,7 +152,9 @@ pub fn client_history(seed: u64, client: usize, length: usize) -> Vec<Operation>
         match rng.below(20) {
             0..12 => Operation::Insert(name, batch(&mut rng, &mut number, &prefix)),
             12..15 => Operation::Update(name, batch(&mut rng, &mut number, &prefix)),
-            15..18 => Operation::Remove(name, target(&mut rng, &prefix)),
+            15 => Operation::Remove(name, target(&mut rng, &prefix)),
+            16 => Operation::RemoveFeature(name, target(&mut rng, &prefix), rng.below(3)),
+            17 => rename(name, target(&mut rng, &prefix), rng.below(10)),
             _ => Operation::Compact(name),
         }
     };
@@ -141,6 +173,14 @@ fn batch(rng: &mut Rng, number: &mut u32, prefix: &str) -> Batch {
 
 fn target(rng: &mut Rng, prefix: &str) -> String {
     format!("{prefix}{}", rng.below(5))
+}
+
+/// To the next or the last but one of the handful of people, every other time into somebody.
+fn rename(name: String, from: String, at: usize) -> Operation {
+    let (prefix, digit) = from.split_at(from.len() - 1);
+    let digit: usize = digit.parse().unwrap_or_default();
+    let to = format!("{prefix}{}", (digit + 1 + at % 3) % 5);
+    Operation::Rename(name, from, to, at.is_multiple_of(2))
 }
 
 /// Takes operations away as long as something still goes wrong, and says what.

@@ -38,6 +38,12 @@ impl Subject for Gallery {
             Operation::Insert(name, batch) => self.insert(name, items(batch)).map(drop),
             Operation::Update(name, batch) => self.update(name, items(batch)).map(drop),
             Operation::Remove(name, target) => self.remove_target(name, target),
+            Operation::RemoveFeature(name, target, index) => {
+                self.remove_feature(name, target, *index).map(drop)
+            }
+            Operation::Rename(name, from, to, merge) => {
+                self.rename(name, from, to, *merge).map(drop)
+            }
             Operation::Compact(name) => self.compact(name),
         };
         done.map_err(|error| error.to_string())

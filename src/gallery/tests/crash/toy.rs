@@ -221,6 +221,14 @@ fn encode(operation: &Operation) -> Vec<u8> {
         Operation::Insert(name, batch) => ("insert", name, batch.clone()),
         Operation::Update(name, batch) => ("update", name, batch.clone()),
         Operation::Remove(name, target) => ("remove", name, vec![(target.clone(), 0)]),
+        Operation::RemoveFeature(name, target, index) => {
+            ("feature", name, vec![(target.clone(), *index as u32)])
+        }
+        Operation::Rename(name, from, to, merge) => (
+            "rename",
+            name,
+            vec![(from.clone(), 0), (to.clone(), u32::from(*merge))],
+        ),
     };
     let mut text = format!("{word} {name}");
     for (target, number) in items {
@@ -258,6 +266,14 @@ fn decode(bytes: &[u8], verify: bool) -> Option<(Operation, usize)> {
         "insert" => Operation::Insert(name, batch),
         "update" => Operation::Update(name, batch),
         "remove" => Operation::Remove(name, batch.pop()?.0),
+        "feature" => {
+            let (target, index) = batch.pop()?;
+            Operation::RemoveFeature(name, target, index as usize)
+        }
+        "rename" => {
+            let (to, merge) = batch.pop()?;
+            Operation::Rename(name, batch.pop()?.0, to, merge != 0)
+        }
         _ => return None,
     };
     Some((operation, 8 + length))
