@@ -136,6 +136,10 @@ def test_answers_are_as_described(daemon, fresh_name):
     assert doubts["duplicates"] and doubts["disagreements"]
     ask("/face/insert", **here, face_image=[portrait(OBAMA)] * 6, target_id=["full"] * 6)
     ask("/face/insert", **here, face_image=[NOT_A_PICTURE], target_id=["nobody"])
+    for names in (["full"], ["full", "nobody"]):
+        pictures = [portrait(OBAMA), scenery()][: len(names)]
+        assert ask("/face/insert", **here, face_image=pictures, target_id=names, skip_identical=True)["already_enrolled"]
+    ask("/face/insert", **here, face_image=[scenery()], target_id=["nobody"], skip_identical=True)
     ask("/face/insert", wrong=True, **here)
     assert ask("/face/update", **here, **two)["err_code"] == 0
     ask("/face/update", **here, face_image=[scenery()], target_id=["obama"], duplicates=True)
@@ -162,6 +166,13 @@ def test_answers_are_as_described(daemon, fresh_name):
     assert ask("/face/search/feature", **here, **feature, top_k=5)["err_code"] == 0
     ask("/face/search/feature", wrong=True, **here, **feature, top_k=5, open=True)
 
+    assert ask("/delete/face", **here, target_id="full", index=0)["feature_num"] == 4
+    ask("/delete/face", **here, target_id="full", index=4)
+    ask("/delete/face", wrong=True, **here, target_id="full", index=-1)
+    ask("/person/rename", **here, target_id="full", new_target_id="barack")
+    assert ask("/person/rename", **here, target_id="full", new_target_id="barack", merge=True)["merged"]
+    assert ask("/person/rename", **here, target_id="barack", new_target_id="ba")["feature_num"] == 5
+    ask("/person/rename", **here, target_id="obama", new_target_id="ba", merge=True)
     ask("/delete/id", **here, target_id="obama")
     ask("/delete/id", **here, target_id="obama")
     ask("/clear/collection", **here)

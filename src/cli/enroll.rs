@@ -21,7 +21,7 @@ use super::serve::AddressFile;
 use super::{Failure, while_doing};
 use crate::config::Config;
 use crate::engine::{
-    Asked, Code, EncodedPicture, Engine, Error, Item, check_collection_name, check_target_id,
+    Asked, Code, EncodedPicture, Engine, Error, Item, check_collection_name, new_target_id,
 };
 use crate::license::{self, License};
 use crate::recognition::{EncodedFile, FarLooks};
@@ -34,6 +34,8 @@ use crate::{inference, telemetry};
 ///
 /// A face that is enrolled under another name, or is unlike the other faces of its person, is told as doubtful and enrolled all the
 /// same, unless the configuration refuses it.
+///
+/// A picture that its person has already is not stored again, so an import that was interrupted goes on by being run again.
 ///
 /// Exit code: 0 if every picture was enrolled, 2 if some were refused, 1 if the work could not be done.
 #[derive(Args)]
@@ -101,6 +103,8 @@ type Refused = (PathBuf, String);
 struct Report {
     enrolled: BTreeMap<String, usize>,
     refused: Vec<Refused>,
+    /// Files whose faces their people had.
+    already: usize,
     /// Files that were enrolled and should be looked at, and why.
     doubtful: Vec<(PathBuf, String)>,
     /// How far to trust that; the last one said.
@@ -122,8 +126,12 @@ impl Report {
             0 => String::new(),
             some => format!(", doubtful {some}"),
         };
+        let already = match self.already {
+            0 => String::new(),
+            some => format!(", enrolled already {some}"),
+        };
         println!(
-            "enrolled {} pictures of {} people, refused {}{doubtful}",
+            "enrolled {} pictures of {} people, refused {}{doubtful}{already}",
             self.enrolled.values().sum::<usize>(),
             self.enrolled.len(),
             self.refused.len()
@@ -152,7 +160,10 @@ async fn enrol(
         };
         match outcome {
             Ok(Ok(told)) => {
-                *report.enrolled.entry(person.clone()).or_default() += 1;
+                match told.already {
+                    true => report.already += 1,
+                    false => *report.enrolled.entry(person.clone()).or_default() += 1,
+                }
                 if !told.reasons.is_empty() {
                     (report.doubtful).push((path.clone(), told.reasons.join("; ")));
                 }
@@ -207,8 +218,8 @@ fn pictures_below(folder: &Path) -> Result<(Vec<Portrait>, Vec<Refused>), Failur
             refused.push((path, "the name is no UTF-8".into()));
             continue;
         };
-        match check_target_id("the person's name", &person) {
-            Ok(()) => found.push(Portrait { person, path }),
+        match new_target_id("the person's name", &person) {
+            Ok(person) => found.push(Portrait { person, path }),
             Err(e) => refused.push((path, e.detail.unwrap_or_default())),
         }
     }
@@ -254,6 +265,8 @@ impl Destined {
         let asked = Asked {
             duplicates: true,
             disagreements: true,
+            // So that an import that was interrupted goes on by being run again.
+            skip_identical: true,
         };
         Destination {
             place: self,
@@ -367,13 +380,13 @@ impl Destination {
                 let inserted = engine
                     .insert(collection.to_owned(), vec![item], asked)
                     .await;
-                inserted.and_then(|report| {
-                    match (report.failure(), report.rejected.into_iter().next()) {
-                        (None, _) => Ok(doubts::of_engine(report.doubts)),
+                inserted.and_then(
+                    |mut report| match (report.failure(), report.rejected.pop()) {
+                        (None, _) => Ok(doubts::of_engine(report)),
                         (Some(_), Some((.., rejection))) => Err(rejection.into()),
                         (Some(code), None) => Err(Error::new(code)),
-                    }
-                })
+                    },
+                )
             }
             Destined::Daemon(client) => {
                 let body = json!({
@@ -383,6 +396,7 @@ impl Destination {
                     "far": far,
                     "duplicates": asked.duplicates,
                     "disagreements": asked.disagreements,
+                    "skip_identical": asked.skip_identical,
                 });
                 let answer = client.call("/face/insert", &body).await?;
                 answer.map(|answer| doubts::of_answer(&answer))

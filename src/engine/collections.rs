@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Code, Engine, Error, check_collection_name, check_target_id};
+use super::{Code, Engine, Error, check_collection_name};
 use crate::gallery::{CollectionStatus, Gallery, GalleryError};
 
 /// For the operations whose code for a missing collection is 1005.
@@ -88,17 +88,5 @@ impl Engine {
             Ok(files) => tracing::info!("erased removed faces from {files} files"),
             Err(e) => tracing::error!("removed faces could not be erased: {e}"),
         }
-    }
-
-    /// Removes a person and every face of theirs.
-    ///
-    /// # Errors
-    /// 1003, 1006, 1011, 1013, 1001.
-    pub async fn remove_target(&self, collection: String, target: String) -> Result<(), Error> {
-        check_collection_name(&collection)?;
-        check_target_id("target_id", &target)?;
-        Ok(self
-            .with_gallery(move |gallery| gallery.remove_target(&collection, &target))
-            .await?)
     }
 }

@@ -14,6 +14,7 @@ pub struct DoubtRules {
     pub disagreements: DisagreementRule,
     /// Calibrated score, 0 to 1, below which two faces of one person disagree.
     pub disagreement_score: f64,
+    pub identical: IdenticalRule,
 }
 
 impl Default for DoubtRules {
@@ -23,8 +24,20 @@ impl Default for DoubtRules {
             duplicate_fpir: 0.01,
             disagreements: DisagreementRule::Asked,
             disagreement_score: 0.5,
+            identical: IdenticalRule::Store,
         }
     }
+}
+
+/// What an insert does with a face that its person has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdenticalRule {
+    /// It is stored again, except for clients that ask.
+    #[default]
+    Store,
+    /// It is not stored again.
+    Skip,
 }
 
 /// What is done about faces that are enrolled already.
@@ -62,6 +75,10 @@ impl DoubtRules {
             return Err("`enrolment.disagreement_score` must be 0.001 to 0.999".into());
         }
         Ok(())
+    }
+
+    pub(super) fn skips_identical(&self, asked: Asked) -> bool {
+        asked.skip_identical || self.identical == IdenticalRule::Skip
     }
 
     pub(super) fn looks_for_duplicates(&self, asked: Asked) -> bool {

@@ -16,11 +16,15 @@ use crate::recognition::Recognizer;
 /// People that one picture is reported to look like, at most.
 const MAX_OTHERS: usize = 5;
 
-/// What a request wants to know beside what became of it.
+/// What a request asks for beside what it is for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
+    /// To be told which faces are enrolled under another name.
     pub duplicates: bool,
+    /// To be told which faces are unlike the person's others.
     pub disagreements: bool,
+    /// Not to store a face that its person has already. Not of an update.
+    pub skip_identical: bool,
 }
 
 /// A picture that shows somebody who is there under another name.
@@ -76,6 +80,11 @@ impl Engine {
             DuplicateRule::Refuse => Some(self.turns.of(collection).await),
             DuplicateRule::Asked | DuplicateRule::Report => None,
         }
+    }
+
+    /// Whether an insert leaves out faces that their people have already.
+    pub fn skips_identical(&self, asked: Asked) -> bool {
+        self.doubts.skips_identical(asked)
     }
 
     /// What a request is told that came to nothing before anything could be doubtful.
@@ -136,7 +145,7 @@ impl Engine {
     ///
     /// The model's table is of enrolled and searched pictures. Of two enrolled ones its cosines are the same within 0.008 (lfw-dev,
     /// `recocomp bench calibrate --all-impostors --like compare`), which is less than their intervals of confidence.
-    fn duplicate_cosine(
+    pub(super) fn duplicate_cosine(
         &self,
         collection: &str,
         coming: usize,
@@ -215,7 +224,7 @@ impl Engine {
     }
 
     /// The templates that each person of `batch` keeps beside the new ones.
-    async fn stored(
+    pub(super) async fn stored(
         &self,
         place: &Arc<Place<Recognizer>>,
         collection: &str,

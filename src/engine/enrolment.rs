@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::doubts::{Asked, Doubts, Intent, Recognised};
-use super::{Code, EncodedPicture, Engine, Error, check_collection_name, check_target_id};
-use crate::gallery::{InsertReport, Template};
+use super::{
+    Code, EncodedPicture, Engine, Error, check_collection_name, check_target_id, new_target_id,
+};
+use crate::gallery::{IDENTICAL_COSINE, InsertReport, Template, normalized};
 use crate::inference::Place;
 use crate::recognition::{Checks, Gate, Purpose, Recognizer};
 
@@ -78,6 +80,8 @@ pub struct EnrolmentReport {
     pub stored: usize,
     /// Index in the batch, target and reason of every picture that gave no template.
     pub rejected: Vec<(usize, String, Rejection)>,
+    /// Index in the batch and target of every picture whose face its target has already, where such are not stored again.
+    pub already: Option<Vec<(usize, String)>>,
     /// Targets that would have passed the limit of features.
     pub quota_exceeded: Vec<String>,
     /// Updates only: targets that the collection does not have.
@@ -89,10 +93,15 @@ pub struct EnrolmentReport {
 }
 
 impl EnrolmentReport {
+    /// Pictures whose faces their targets have now: stored by this batch, or there already.
+    pub fn successes(&self) -> usize {
+        self.stored + self.already.as_ref().map_or(0, Vec::len)
+    }
+
     /// Why nothing of the batch was stored, if that is a failure: the pictures first, because they
     /// are what the client can mend.
     pub fn failure(&self) -> Option<Code> {
-        if self.stored > 0 {
+        if self.successes() > 0 {
             return None;
         }
         let any = |kind: fn(&Rejection) -> bool| self.rejected.iter().any(|(.., r)| kind(r));
@@ -122,10 +131,10 @@ impl Engine {
     pub async fn insert(
         &self,
         collection: String,
-        items: Vec<Item>,
+        mut items: Vec<Item>,
         asked: Asked,
     ) -> Result<EnrolmentReport, Error> {
-        self.check_batch(&collection, &items)?;
+        self.check_batch(&collection, &mut items, Intent::Add)?;
         let items = items.into_iter().enumerate().collect();
         // Kept until all is stored: so the search for duplicates is bounded as recognition is.
         let place = Arc::new(self.enter()?);
@@ -143,10 +152,10 @@ impl Engine {
     pub async fn update(
         &self,
         collection: String,
-        items: Vec<Item>,
+        mut items: Vec<Item>,
         asked: Asked,
     ) -> Result<EnrolmentReport, Error> {
-        self.check_batch(&collection, &items)?;
+        self.check_batch(&collection, &mut items, Intent::Replace)?;
         // Pictures of unknown targets are not worth a network's time.
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for (index, item) in items.into_iter().enumerate() {
@@ -187,6 +196,20 @@ impl Engine {
         asked: Asked,
     ) -> Result<(), Error> {
         let turn = self.turn(&collection).await;
+        let skip = intent == Intent::Add && self.doubts.skips_identical(asked);
+        let mut already = Vec::new();
+        if skip {
+            // First: what is not stored again is nobody's duplicate.
+            let stored = self.stored(place, &collection, &batch, intent).await?;
+            batch.retain(|one| {
+                let its = stored.get(&one.target).into_iter().flatten();
+                let is_there = is_identical(its, &one.template);
+                if is_there {
+                    already.push((one.index, one.target.clone()));
+                }
+                !is_there
+            });
+        }
         let rejected = &mut report.rejected;
         report.doubts = self
             .doubt(place, &collection, &mut batch, rejected, intent, asked)
@@ -200,17 +223,34 @@ impl Engine {
             Intent::Replace => None,
         };
         let name = collection.clone();
+        let labels: Vec<(usize, String)> = (batch.iter())
+            .map(|one| (one.index, one.target.clone()))
+            .collect();
         let stored = self
             .with_gallery_at(place, move |gallery| {
                 let _held = (promise, turn);
                 let items = to_store(batch);
                 match intent {
-                    Intent::Add => gallery.insert(&collection, items).map(InsertReport::into),
-                    Intent::Replace => gallery.update(&collection, items),
+                    Intent::Add if skip => gallery.insert_new(&collection, items),
+                    Intent::Add => gallery.insert(&collection, items),
+                    Intent::Replace => {
+                        return (gallery.update(&collection, items)).map(|report| (report, vec![]));
+                    }
                 }
+                .map(|mut report: InsertReport| {
+                    let already = std::mem::take(&mut report.already);
+                    (report.into(), already)
+                })
             })
             .await?;
         self.look_after_door(&name);
+        let (stored, more) = stored;
+        if skip {
+            // Earlier in the batch, or stored meanwhile by another request.
+            already.extend(more.into_iter().map(|place| labels[place].clone()));
+            already.sort();
+            report.already = Some(already);
+        }
         report.stored = stored.stored;
         report.quota_exceeded = stored.quota_exceeded;
         // Targets that were deleted while their pictures were recognised.
@@ -218,7 +258,13 @@ impl Engine {
         Ok(())
     }
 
-    fn check_batch(&self, collection: &str, items: &[Item]) -> Result<(), Error> {
+    /// Checks a batch, and gives its targets the names under which they are stored or will be.
+    fn check_batch(
+        &self,
+        collection: &str,
+        items: &mut [Item],
+        intent: Intent,
+    ) -> Result<(), Error> {
         check_collection_name(collection)?;
         let wrong = |detail: String| Err(Error::new(Code::InvalidParameter).with(detail));
         if items.is_empty() {
@@ -232,12 +278,22 @@ impl Engine {
             ));
         }
         for (index, item) in items.iter().enumerate() {
-            check_target_id(&format!("target_id[{index}]"), &item.target)?;
+            let field = format!("target_id[{index}]");
+            match intent {
+                Intent::Add => new_target_id(&field, &item.target).map(drop)?,
+                Intent::Replace => check_target_id(&field, &item.target)?,
+            }
         }
         if let Some(objection) = self.appraiser.objection(items, self.max_batch) {
             return wrong(objection);
         }
         self.gallery.status(collection)?;
+        for item in items {
+            item.target = match self.gallery.stored_as(collection, &item.target)? {
+                Some(stored) => stored,
+                None => normalized(&item.target).into_owned(),
+            };
+        }
         Ok(())
     }
 
@@ -277,6 +333,11 @@ impl Engine {
         }
         (report, recognised)
     }
+}
+
+/// Whether `template` is of the very picture that one of `its` is of.
+fn is_identical<'a>(mut its: impl Iterator<Item = &'a Template>, template: &Template) -> bool {
+    its.any(|other| other.cosine(template) > IDENTICAL_COSINE)
 }
 
 fn to_store(batch: Vec<Recognised>) -> Vec<(String, Template)> {
@@ -337,5 +398,18 @@ mod tests {
         assert_eq!(code(&[blurred], false, 1), None);
         assert_eq!(code(&[face], true, 0), Some(Code::NoFace));
         assert_eq!(code(&[], false, 0), None);
+    }
+
+    #[test]
+    fn a_batch_of_what_is_there_already_is_a_success() {
+        let already = |places: &[usize]| {
+            let labels = places.iter().map(|place| (*place, "a".to_owned()));
+            Some(labels.collect())
+        };
+        let mut report = report(&[Rejection::NoFace(String::new())], true, 0);
+        report.already = already(&[]);
+        assert_eq!(report.failure(), Some(Code::NoFace));
+        report.already = already(&[1, 2]);
+        assert_eq!((report.failure(), report.successes()), (None, 2));
     }
 }

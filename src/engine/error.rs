@@ -130,7 +130,10 @@ impl From<GalleryError> for Error {
             GalleryError::CollectionExists { .. } => Code::CollectionExists,
             GalleryError::UnknownCollection { .. } => Code::UnknownCollection,
             GalleryError::UnknownTarget { .. } => Code::UnknownTarget,
-            GalleryError::BatchTooLarge { .. } => Code::InvalidParameter,
+            GalleryError::BatchTooLarge { .. }
+            | GalleryError::NoSuchFeature { .. }
+            | GalleryError::TargetExists { .. } => Code::InvalidParameter,
+            GalleryError::TooManyFeatures { .. } => Code::TargetQuota,
             _ => Code::Database,
         };
         if code == Code::Database {

@@ -17,15 +17,17 @@ mod liveness;
 mod metrics;
 mod names;
 mod people;
+mod person;
 mod probe;
 mod room;
+mod same_names;
 mod turns;
 mod wall_clock;
 
 pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason, door_token};
 pub use decision::{Decision, Enrolled, Impostors, Threshold, Undecidable, Unmeasured};
 pub use door_health::DoorHealth;
-pub use doubt_rules::{DisagreementRule, DoubtRules, DuplicateRule};
+pub use doubt_rules::{DisagreementRule, DoubtRules, DuplicateRule, IdenticalRule};
 pub use doubts::{Asked, Disagreement, Doubts, Duplicate};
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
@@ -33,9 +35,10 @@ pub use features::{Embedding, Extraction};
 pub use identification::{Identification, Match, Verification};
 pub use liveness::LivenessMode;
 pub use metrics::Metrics;
-pub use names::{check_collection_name, check_target_id};
-pub use people::{DEFAULT_PAGE, PersonReport};
+pub use names::{check_collection_name, check_target_id, new_target_id};
+pub use people::{DEFAULT_PAGE, PeoplePage, PersonReport};
 pub use probe::Ailment;
+pub use same_names::shown as shown_name;
 pub use wall_clock::is_right as clock_is_right;
 
 use std::path::PathBuf;
@@ -159,6 +162,10 @@ impl Engine {
         if let Some(newest) = gallery.list().iter().map(|c| c.updated).max() {
             license.saw_commit(newest);
         }
+        let impostors = Impostors::of(&models.embedder.entry);
+        if let Some(impostors) = &impostors {
+            same_names::unite(&gallery, impostors, &options.doubts);
+        }
         let gallery = Arc::new(gallery);
         let keeper = Keeper::start(gallery.clone())?;
         let embedding = Embedding {
@@ -166,7 +173,6 @@ impl Engine {
             template_space: models.template_space.clone(),
             score: models.score,
         };
-        let impostors = Impostors::of(&models.embedder.entry);
         if impostors.is_none() && options.doubts.duplicates != DuplicateRule::Asked {
             return Err(StartError::Undecidable);
         }

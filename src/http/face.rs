@@ -1,4 +1,4 @@
-//! `/face/insert`, `/face/update` and `/delete/id`.
+//! `/face/insert`, `/face/update`, `/delete/id` and `/delete/face`.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -39,11 +39,34 @@ pub async fn delete_id(
     caller: CalledBy,
     fields: Fields,
 ) -> Result<Answer, ApiError> {
+    // Whoever means a single face must not lose the whole person.
+    for field in ["index", "face_index", "feature_id"] {
+        if fields.has(field) {
+            return Err(ApiError::parameter(format!(
+                "{field}: that is /delete/face (collection_name, target_id, index); /delete/id deletes the whole person"
+            )));
+        }
+    }
     let collection = fields.string("collection_name")?;
     let target = fields.string("target_id")?;
     caller.may_change(&state, &collection)?;
-    state.engine.remove_target(collection, target).await?;
-    Ok(Answer::new("status", "Delete target_id successfully!"))
+    let remark = state.engine.remove_target(collection, target).await?;
+    Ok(Answer::new("status", "Delete target_id successfully!").detail(remark))
+}
+
+pub async fn delete_face(
+    State(state): State<AppState>,
+    caller: CalledBy,
+    fields: Fields,
+) -> Result<Answer, ApiError> {
+    let collection = fields.string("collection_name")?;
+    let target = fields.string("target_id")?;
+    let index = fields.index("index")?;
+    caller.may_change(&state, &collection)?;
+    let left = (state.engine)
+        .remove_face(collection, target, index)
+        .await?;
+    Ok(Answer::new("status", "Delete face successfully!").with("feature_num", left))
 }
 
 async fn enrol(
@@ -55,16 +78,20 @@ async fn enrol(
     let fields = upload.map(|Upload(fields)| fields);
     // What is wrong with a field is said below; the lists of the other one are there all the same.
     let flag = |name| (fields.as_ref()).is_ok_and(|fields| fields.flag(name).unwrap_or(false));
-    let doubts = state.engine.nothing_doubtful(Asked {
+    let wanted = Asked {
         duplicates: flag("duplicates"),
         disagreements: flag("disagreements"),
-    });
+        skip_identical: flag("skip_identical"),
+    };
+    let doubts = state.engine.nothing_doubtful(wanted);
+    let already = (kind == Kind::Insert && state.engine.skips_identical(wanted)).then(Vec::new);
     let outcome = async {
         let fields = fields?;
         let (collection, items) = batch(&fields)?;
         let asked = Asked {
             duplicates: fields.flag("duplicates")?,
             disagreements: fields.flag("disagreements")?,
+            skip_identical: fields.flag("skip_identical")?,
         };
         caller.may_change(&state, &collection)?;
         Ok(match kind {
@@ -78,6 +105,7 @@ async fn enrol(
             let error: ApiError = error;
             let nothing = EnrolmentReport {
                 doubts,
+                already,
                 ..EnrolmentReport::default()
             };
             error
@@ -135,7 +163,7 @@ fn report_fields(report: &EnrolmentReport, kind: Kind) -> Map<String, Value> {
     let indexes: Vec<usize> = report.rejected.iter().map(|(index, ..)| *index).collect();
     let mut fields = Map::new();
     let mut field = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    field("success_num", json!(report.stored));
+    field("success_num", json!(report.successes()));
     field(
         "invalid",
         json!({
@@ -146,6 +174,11 @@ fn report_fields(report: &EnrolmentReport, kind: Kind) -> Map<String, Value> {
     field("quota_exceeded_target_id", json!(report.quota_exceeded));
     if kind == Kind::Update {
         field("target_invalid", json!(report.unknown_targets));
+    }
+    if let Some(already) = &report.already {
+        let rows =
+            (already.iter()).map(|(index, target)| json!({"index": index, "target_id": target}));
+        field("already_enrolled", rows.collect());
     }
     fields.extend(doubt_fields(&report.doubts));
     fields

@@ -26,7 +26,7 @@ use crate::recognition::{EncodedFile, FarLooks};
 const MAX_FAR_PICTURES: usize = 16;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 21] = [
     "after",
     "collection_name",
     "disagreements",
@@ -34,11 +34,17 @@ pub(super) const NAMES: [&str; 15] = [
     "face_image",
     "face_image1",
     "face_image2",
+    "face_index",
     "far",
     "feature",
+    "feature_id",
+    "index",
     "limit",
     "liveness",
+    "merge",
+    "new_target_id",
     "open",
+    "skip_identical",
     "target_id",
     "template_space",
     "top_k",
@@ -229,7 +235,7 @@ impl Fields {
     }
 
     /// Whether the field is there, with whatever value.
-    fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.given(name, "anything").is_ok()
     }
 
@@ -262,6 +268,21 @@ impl Fields {
             }
             _ => Ok(vec![self.string(name)?]),
         }
+    }
+
+    /// A whole number from 0; what does not fit is the largest that does.
+    pub fn index(&self, name: &str) -> Result<usize, ApiError> {
+        let expected = "a whole number from 0";
+        let digits = match self.given(name, expected)? {
+            Given::Json(value) => value,
+            Given::Form(values) => one(name, &values)?.text()?,
+        };
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(ApiError::parameter(format!(
+                "{name}: {expected} is expected"
+            )));
+        }
+        Ok(digits.parse().unwrap_or(usize::MAX))
     }
 
     /// A whole number from 1; what does not fit in 64 bits is the largest that does.

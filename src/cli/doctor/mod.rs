@@ -2,6 +2,7 @@
 
 mod device;
 mod door;
+mod people;
 mod product;
 mod storage;
 
@@ -88,7 +89,7 @@ struct Patient<'a> {
 
 type Check = fn(&Patient, &mut Report);
 
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 15] = [
     ("clock", product::clock),
     ("power", device::power),
     ("processor", device::processor),
@@ -97,6 +98,7 @@ const CHECKS: [(&str, Check); 14] = [
     ("gpio", device::gpio),
     ("door", door::door),
     ("data", storage::data_folder),
+    ("people", people::names),
     ("disk", storage::disk),
     ("medium", storage::medium),
     ("license", product::license),

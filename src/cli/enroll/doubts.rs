@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engine::Doubts;
+use crate::engine::EnrolmentReport;
 
 /// What there is to say about one picture that was enrolled.
 #[derive(Debug, Default, PartialEq)]
@@ -11,9 +11,13 @@ pub(super) struct Told {
     pub reasons: Vec<String>,
     /// How far to trust that.
     pub remark: Option<String>,
+    /// Nothing was stored: the person has this face.
+    pub already: bool,
 }
 
-pub(super) fn of_engine(doubts: Doubts) -> Told {
+/// Of a batch of one.
+pub(super) fn of_engine(report: EnrolmentReport) -> Told {
+    let doubts = report.doubts;
     let duplicates = doubts.duplicates.into_iter().flatten();
     let disagreements = doubts.disagreements.into_iter().flatten();
     Told {
@@ -21,6 +25,7 @@ pub(super) fn of_engine(doubts: Doubts) -> Told {
             .chain(disagreements.map(|row| disagreement(&row.target, row.score)))
             .collect(),
         remark: doubts.remark,
+        already: report.already.is_some_and(|already| !already.is_empty()),
     }
 }
 
@@ -38,6 +43,7 @@ pub(super) fn of_answer(answer: &Value) -> Told {
             .chain(disagreements.map(|row| disagreement(&text(&row, "target_id"), score(&row))))
             .collect(),
         remark: remark.map(str::to_owned),
+        already: !rows("already_enrolled").is_empty(),
     }
 }
 

@@ -49,6 +49,19 @@ fn whole_numbers_from_one_and_nothing_else() {
 }
 
 #[test]
+fn an_index_counts_from_zero() {
+    for (text, expected) in [("0", 0), ("4", 4), ("99999999999999999999999", usize::MAX)] {
+        let fields = fields(&format!(r#"{{"index": {text}}}"#));
+        assert_eq!(fields.index("index").unwrap(), expected);
+    }
+    for text in ["-1", "1.0", "true", "null", "\"1\"", "[1]"] {
+        let fields = fields(&format!(r#"{{"index": {text}}}"#));
+        assert!(fields.index("index").is_err(), "{text}");
+    }
+    assert!(fields("{}").index("index").is_err());
+}
+
+#[test]
 fn the_last_of_two_equal_names_counts_and_unknown_ones_are_ignored() {
     let fields = fields(r#"{"target_id": "x", "b": [1, {"c": null}], "target_id": "y"}"#);
     assert_eq!(fields.string("target_id").unwrap(), "y");
