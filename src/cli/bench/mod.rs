@@ -4,6 +4,7 @@ mod accuracy;
 mod calibrate;
 mod commits;
 mod compaction;
+mod decode;
 mod degrade;
 mod detection;
 mod discard;
@@ -38,6 +39,7 @@ use crate::recognition::{Recognizer, RecognizerOptions};
 pub enum Verb {
     Accuracy(accuracy::Arguments),
     Calibrate(calibrate::Arguments),
+    Decode(decode::Arguments),
     Detection(detection::Arguments),
     Liveness(liveness::Arguments),
     Opening(opening::Arguments),
@@ -65,6 +67,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Accuracy(arguments) => accuracy::run(&arguments),
         Verb::Calibrate(arguments) => calibrate::run(&arguments),
+        Verb::Decode(arguments) => decode::run(&arguments),
         Verb::Detection(arguments) => detection::run(&arguments),
         Verb::Liveness(arguments) => liveness::run(&arguments),
         Verb::Opening(arguments) => opening::run(&arguments),
