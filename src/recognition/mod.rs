@@ -2,15 +2,20 @@
 //! embed. [`Recognizer`] runs them in order.
 
 mod choice;
+mod chunks;
 mod detect;
 mod embed;
 mod encoding;
 mod far;
+mod format;
 mod geometry;
 mod header;
+mod jpeg;
+mod jpeg_pixels;
 mod landmarks;
 mod liveness;
 mod options;
+mod orientation;
 mod picture;
 mod pixels;
 mod quality;

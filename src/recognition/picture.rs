@@ -6,9 +6,10 @@ use image::error::ImageError;
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::Refusal;
+use super::format::recognise;
+use super::jpeg::{self, Fault};
 use super::pixels::{to_rgb, turn};
-use super::webp;
+use super::{Refusal, chunks, jpeg_pixels, orientation, webp};
 
 /// Pixels in RGB order, rows from the top, EXIF orientation already obeyed.
 #[derive(Clone)]
@@ -49,18 +50,23 @@ impl Picture {
     /// # Errors
     /// [`Refusal::InvalidImage`] with the reason in a sentence.
     pub fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Picture, Refusal> {
-        let format = recognise_format(bytes)?;
+        let format = recognise(bytes)?;
+        if format == ImageFormat::Jpeg {
+            return decode_jpeg(bytes, limits);
+        }
+        if format == ImageFormat::WebP && !chunks::webp_is_whole(bytes) {
+            return Err(Refusal::InvalidImage(
+                "the WebP was cut off: its end is missing".into(),
+            ));
+        }
+        // Before the bytes are changed for their decoder.
+        let orientation = orientation::of(format, bytes);
         let damaged = |e: ImageError| match e {
             ImageError::Limits(e) => {
                 Refusal::InvalidImage(format!("the picture needs too much memory: {e}"))
             }
             e => Refusal::InvalidImage(format!("the picture cannot be decoded: {e}")),
         };
-        if format == ImageFormat::Jpeg && is_cut_off(bytes) {
-            return Err(Refusal::InvalidImage(
-                "the JPEG was cut off: its end is missing".into(),
-            ));
-        }
         let bytes = match format {
             ImageFormat::WebP => webp::prepared(bytes)?,
             _ => bytes.into(),
@@ -70,20 +76,10 @@ impl Picture {
         // 16-bit RGBA is the widest a decoder of ours gives; as much again for its own tables.
         caps.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(64 << 20));
         reader.limits(caps);
-        let mut decoder = reader.into_decoder().map_err(damaged)?;
+        let decoder = reader.into_decoder().map_err(damaged)?;
 
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > limits.max_pixels {
-            return Err(Refusal::InvalidImage(format!(
-                "the picture has {width}x{height} pixels, at most {} megapixels are allowed",
-                limits.max_pixels as f64 / 1e6
-            )));
-        }
-        if u64::from(width) * u64::from(height) > limits.announced_pixels {
-            return Err(Refusal::InvalidImage(format!(
-                "the picture has {width}x{height} pixels and announces another size before"
-            )));
-        }
+        limits.admit(width, height)?;
         let bytes_needed = decoder.total_bytes();
         if bytes_needed > limits.max_pixels.saturating_mul(4) {
             return Err(Refusal::InvalidImage(format!(
@@ -92,13 +88,6 @@ impl Picture {
                 limits.max_pixels * 4 / 1_000_000
             )));
         }
-        if width < MIN_SIDE || height < MIN_SIDE {
-            return Err(Refusal::InvalidImage(format!(
-                "the picture has {width}x{height} pixels, at least {MIN_SIDE}x{MIN_SIDE} are needed"
-            )));
-        }
-        // A picture whose metadata is damaged is taken as it stands.
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let colour = decoder.color_type();
         let length = usize::try_from(bytes_needed)
             .map_err(|_| Refusal::InvalidImage("the picture needs too much memory".into()))?;
@@ -109,40 +98,42 @@ impl Picture {
     }
 }
 
-/// Whether no end of image (FF D9) follows the last start of scan (FF DA). The decoder fills what is
-/// missing with grey, which must not become somebody's template. A thumbnail's end comes before the
-/// scan of the picture; bytes after the end are common and harmless.
-fn is_cut_off(jpeg: &[u8]) -> bool {
-    let last = |marker: u8| jpeg.windows(2).rposition(|pair| pair == [0xff, marker]);
-    match (last(0xda), last(0xd9)) {
-        (Some(scan), Some(end)) => end < scan,
-        _ => true,
+impl PictureLimits {
+    /// Whether a picture of this size is taken.
+    fn admit(&self, width: u32, height: u32) -> Result<(), Refusal> {
+        let pixels = u64::from(width) * u64::from(height);
+        let reason = if pixels > self.max_pixels {
+            format!(
+                "the picture has {width}x{height} pixels, at most {} megapixels are allowed",
+                self.max_pixels as f64 / 1e6
+            )
+        } else if pixels > self.announced_pixels {
+            format!("the picture has {width}x{height} pixels and announces another size before")
+        } else if width < MIN_SIDE || height < MIN_SIDE {
+            format!(
+                "the picture has {width}x{height} pixels, at least {MIN_SIDE}x{MIN_SIDE} are needed"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::InvalidImage(reason))
     }
 }
 
-fn recognise_format(bytes: &[u8]) -> Result<ImageFormat, Refusal> {
-    let accepted = "send JPEG, PNG, BMP or WebP";
-    match image::guess_format(bytes) {
-        Ok(
-            format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp | ImageFormat::WebP),
-        ) => Ok(format),
-        Ok(other) => Err(Refusal::InvalidImage(format!(
-            "the picture is {}, {accepted}",
-            other.extensions_str().first().unwrap_or(&"unknown")
-        ))),
-        // ISO base media file with a HEIF brand: what iPhones send.
-        Err(_)
-            if bytes.get(4..8) == Some(b"ftyp")
-                && matches!(bytes.get(8..11), Some(b"hei" | b"hev" | b"mif" | b"msf")) =>
-        {
-            Err(Refusal::InvalidImage(format!(
-                "the picture is HEIC, {accepted}"
-            )))
-        }
-        Err(_) => Err(Refusal::InvalidImage(format!(
-            "the bytes are not a picture, {accepted}"
-        ))),
-    }
+/// A JPEG is read to its end before any pixel is made: decoders fill what is damaged, which must not become a template.
+fn decode_jpeg(bytes: &[u8], limits: &PictureLimits) -> Result<Picture, Refusal> {
+    let refused = |fault: Fault| Refusal::InvalidImage(fault.to_string());
+    let (width, height) = jpeg::size(bytes).map_err(refused)?;
+    limits.admit(width, height)?;
+    let survey = jpeg::survey(bytes).map_err(refused)?;
+    let rgb = jpeg_pixels::decode(&survey, bytes)
+        .map_err(|e| Refusal::InvalidImage(format!("the JPEG cannot be decoded: {e}")))?;
+    let orientation = survey.exif.and_then(orientation::of_exif);
+    let picture = Picture { width, height, rgb };
+    Ok(turn(
+        picture,
+        orientation.unwrap_or(Orientation::NoTransforms),
+    ))
 }
 
 #[cfg(test)]
@@ -193,7 +184,7 @@ mod tests {
     #[test]
     fn other_formats_are_named() {
         let limits = PictureLimits::default();
-        assert!(refusal(b"GIF89a..........", &limits).contains("the picture is gif"));
+        assert!(refusal(b"GIF89a..........", &limits).contains("the picture is a GIF"));
         assert!(refusal(b"\0\0\0\x18ftypheic\0\0\0\0", &limits).contains("HEIC"));
         assert!(refusal(b"hello", &limits).contains("not a picture"));
         assert!(refusal(b"", &limits).contains("not a picture"));
