@@ -152,7 +152,7 @@ test-unsafe: ## the gallery's unit tests under AddressSanitizer
 	@fuzz/test.sh
 
 .PHONY: fuzz
-fuzz: ## arbitrary generations and journals for the gallery, under AddressSanitizer; FUZZ_SECONDS=60
+fuzz: ## arbitrary files for the gallery and arbitrary JPEGs, under AddressSanitizer; FUZZ_SECONDS=60
 	@fuzz/run.sh '$(FUZZ_SECONDS)'
 
 .PHONY: soak

@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh SECONDS [TARGET...]: fuzzes the gallery's files, two targets at a time, SECONDS each; of a short run the lesser targets
+# run.sh SECONDS [TARGET...]: fuzzes the gallery's files and JPEGs, two targets at a time, SECONDS each; of a short run the lesser targets
 # take a quarter.
 #
 # First come the inputs in regressions/: every crash that was ever found. FUZZ_CORPUS keeps what a run found for the next one.
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 seconds=$1
 shift
 targets=("$@")
-if ((${#targets[@]} == 0)); then targets=(generation journal container salt); fi
+if ((${#targets[@]} == 0)); then targets=(generation journal container salt jpeg); fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 corpus=${FUZZ_CORPUS:-$work/corpus}
@@ -27,7 +27,7 @@ limits=(-max_len=65536 -timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=64 -detec
 
 fuzz() { # TARGET
   local target=$1 for=$seconds
-  if ((seconds < 600)) && [[ $target == container || $target == salt ]]; then for=$((seconds / 4 + 1)); fi
+  if ((seconds < 600)) && [[ $target == container || $target == salt || $target == jpeg ]]; then for=$((seconds / 4 + 1)); fi
   mkdir -p "$corpus/$target"
   local regressions=(regressions/"$target"/*)
   if [[ -e ${regressions[0]} ]]; then "$bin/$target" "${limits[@]}" "${regressions[@]}" 2>&1 || return 1; fi

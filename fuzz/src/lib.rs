@@ -1,4 +1,4 @@
-//! Arbitrary files for the gallery. Each target has one module: it makes files of an input, and lets the gallery open them.
+//! Arbitrary files for the gallery, and arbitrary JPEGs. Each target has one module: it makes files of an input, and lets the gallery open them.
 //!
 //! Checksums would keep a blind fuzzer out. So an input is a recipe: its first byte says whether the rest is a file as it is, or
 //! its contents, whose checksums, lengths and seals are computed here, after `docs/design/gallery.md` and `backup.md` and with no
@@ -6,11 +6,16 @@
 
 #[path = "../../src/gallery/mod.rs"]
 pub mod gallery;
+#[path = "../../src/recognition/jpeg/mod.rs"]
+pub mod jpeg;
+#[path = "../../src/recognition/jpeg_pixels.rs"]
+pub mod jpeg_pixels;
 pub mod license;
 
 pub mod container;
 pub mod generation;
 pub mod journal;
+pub mod pictures;
 pub mod salt;
 
 mod files;

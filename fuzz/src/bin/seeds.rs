@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-use recocomp_fuzz::{container, generation, journal, salt};
+use recocomp_fuzz::{container, generation, journal, pictures, salt};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("seeds FOLDER")?);
@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("journal", journal::seeds()),
         ("container", container::seeds()),
         ("salt", salt::seeds()),
+        ("jpeg", pictures::seeds()),
     ];
     for (target, seeds) in targets {
         let folder = folder.join(target);
