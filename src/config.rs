@@ -20,6 +20,7 @@ use crate::gallery::Fusion;
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
 use crate::recognition::{FaceChoice, FarLooks, GateLimits, PictureLimits, RecognizerOptions};
+use crate::regular_file;
 
 /// Read when `--config` is absent and the file exists.
 pub const DEFAULT_PATH: &str = "/etc/recocomp/recocomp.toml";
@@ -229,7 +230,7 @@ impl Config {
             None if Path::new(DEFAULT_PATH).exists() => Path::new(DEFAULT_PATH),
             None => return Ok(Config::default()),
         };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let text = regular_file::read_to_string(path).map_err(|source| ConfigError::Read {
             path: path.into(),
             source,
         })?;
@@ -241,7 +242,7 @@ impl Config {
 
     /// The data folder of a configuration that [`Config::load`] refuses, as far as the file can be read.
     pub fn data_folder_despite_mistakes(path: Option<&Path>) -> PathBuf {
-        let text = std::fs::read_to_string(path.unwrap_or(Path::new(DEFAULT_PATH)));
+        let text = regular_file::read_to_string(path.unwrap_or(Path::new(DEFAULT_PATH)));
         let text = text.unwrap_or_default();
         let (table, _) = toml::de::DeTable::parse_recoverable(&text);
         let named = (table.get_ref().get("storage"))

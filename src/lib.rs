@@ -16,6 +16,7 @@
 //! | [`door`] | the lock of a door: boards, pins, events |
 //! | [`logs`] | what happened and who did it: the two logs |
 //! | [`telemetry`] | logs, the service manager |
+//! | [`regular_file`] | opening what may be a pipe or a device |
 
 pub mod cli;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod inference;
 pub mod license;
 pub mod logs;
 pub mod recognition;
+pub mod regular_file;
 pub mod telemetry;
 
 /// Version of the product as the API spells it, `V` and the version of the crate.

@@ -1,8 +1,14 @@
 """Starting: configuration, address and data folder. What cannot work is refused with a sentence, before anything is served."""
 
+import json
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from daemon import run
+from daemon import STOP_SECONDS, binary, run, wait_until
+from faces import BIDEN, OBAMA, portrait
 
 
 def refused_start(tmp_path, config: str | None = None, arguments: tuple = ()) -> str:
@@ -93,3 +99,104 @@ def test_a_data_folder_that_cannot_be_made(tmp_path):
 def test_the_command_line_wins_over_the_config_file(start_daemon):
     """Port 0 of the command line, not the one of the file."""
     assert start_daemon(config='[server]\nlisten = "127.0.0.1:1"\n').port != 1
+
+
+# What is no regular file
+
+
+@pytest.mark.parametrize("name", ["gallery/LOCK", "gallery/SALT"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_waited_for_by_nobody(tmp_path, name):
+    """With its path."""
+    pipe = tmp_path / "data" / name
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    said = refused_start(tmp_path)
+    assert str(pipe) in said and "not a regular file" in said, said
+
+
+def test_a_pipe_in_place_of_the_configuration_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    said = refused_start(tmp_path, arguments=("--config", tmp_path / "pipe.toml"))
+    assert "pipe.toml" in said and "not a regular file" in said, said
+
+
+def test_a_pipe_in_place_of_the_token_is_refused(tmp_path):
+    """A daemon with a door waits before it ends, for the exit button; doctor says at once what is wrong."""
+    os.mkfifo(tmp_path / "token")
+    door = '[door]\nenabled = true\nboard = "simulated"\ncollection = "staff"\ntoken_file = "{}"\n'
+    (tmp_path / "recocomp.toml").write_text(door.format(tmp_path / "token"))
+    ended = run("doctor", "--config", tmp_path / "recocomp.toml", "--data", tmp_path / "data", timeout=30)
+    said = ended.stdout + ended.stderr
+    assert str(tmp_path / "token") in said and "not a regular file" in said, said
+
+
+@pytest.mark.parametrize("name", ["license.mark", "recocomp.license", "daemon.address"])
+def test_a_pipe_in_place_of_a_file_that_may_be_missing_hinders_no_start(start_daemon, tmp_path, name):
+    """It is as if there were none; what is wrong is logged."""
+    data = tmp_path / "data"
+    data.mkdir()
+    os.mkfifo(data / name)
+    daemon = start_daemon(data=data, development=False)
+    assert daemon.ask("/license")["status"] == "Unauthorized"
+
+
+@pytest.mark.parametrize(
+    "kind, name",
+    [("empty", "journal-20261127"), ("pipe", "journal-1000000000000"), ("directory", "gen-18446744073709551615.rkyv")],
+)
+def test_a_stray_file_beside_a_journal_costs_nobody_anything(start_daemon, kind, name):
+    """Everyone is served; one sentence names it, at the start, in check and in the list of collections."""
+    daemon = start_daemon()
+    for collection in ("staff", "guests"):
+        daemon.ask("/create/collection", collection_name=collection)
+        assert daemon.insert(collection, ("obama", portrait(OBAMA)))["success_num"] == 1
+    daemon.stop()
+    (listed,) = [row for row in listed_collections(daemon.data) if row["name"] == "staff"]
+    stray = daemon.data / "gallery" / listed["uuid"] / name
+    {"pipe": os.mkfifo, "directory": os.mkdir, "empty": lambda path: path.write_bytes(b"")}[kind](stray)
+    checked = run("check", "--data", daemon.data, timeout=30)
+    assert checked.returncode == 1 and checked.stdout.count(name) == 1, checked.stdout
+    (listed,) = [row for row in listed_collections(daemon.data) if row["name"] == "staff"]
+    assert len(listed["findings"]) == 1 and name in listed["findings"][0]
+    daemon.start()
+    for collection in ("staff", "guests"):
+        assert set(daemon.search(collection, portrait(OBAMA))) == {"obama"}
+        assert daemon.insert(collection, ("biden", portrait(BIDEN)))["success_num"] == 1
+    assert len([line for line in daemon.log().splitlines() if name in line]) <= 2
+    assert stray.exists()
+
+
+def listed_collections(data) -> list[dict]:
+    ended = run("collection", "list", "--json", "--data", data, timeout=30)
+    return json.loads(ended.stdout)["collections"]
+
+
+# Told to stop while it starts
+
+
+def test_a_signal_is_obeyed_while_the_gallery_opens(start_daemon, tmp_path, monkeypatch):
+    """On a medium on which every sync takes half a minute: the daemon ends at once, in order, and loses nothing."""
+    daemon = start_daemon()
+    daemon.ask("/create/collection", collection_name="staff")
+    assert daemon.insert("staff", ("obama", portrait(OBAMA)))["success_num"] == 1
+    daemon.stop()
+    # -D: strace watches as a grandchild, so that signals go to the daemon.
+    slow = ["strace", "-D", "-f", "-o", tmp_path / "calls", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=30000000"]
+    process = subprocess.Popen([*slow, *binary(), *daemon.arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        threads = Path(f"/proc/{process.pid}/task")
+        wait_until(lambda: "start" in [name(thread) for thread in threads.iterdir()], 20, "the thread that opens the gallery")
+        process.terminate()
+        assert process.wait(STOP_SECONDS) == 0
+    finally:
+        process.kill()
+    assert b"listening" not in process.stdout.read()
+    daemon.start()
+    assert set(daemon.search("staff", portrait(OBAMA))) == {"obama"}
+
+
+def name(thread: Path) -> str:
+    try:
+        return (thread / "comm").read_text().strip()
+    except FileNotFoundError:
+        return ""

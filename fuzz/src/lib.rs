@@ -10,6 +10,8 @@ pub mod gallery;
 pub mod jpeg;
 #[path = "../../src/recognition/jpeg_pixels.rs"]
 pub mod jpeg_pixels;
+#[path = "../../src/regular_file.rs"]
+pub mod regular_file;
 pub mod license;
 
 pub mod container;

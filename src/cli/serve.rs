@@ -1,5 +1,6 @@
 //! `recocomp serve`
 
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,10 +18,10 @@ use tokio::sync::Notify;
 use super::{Failure, serve_audit, while_doing};
 use crate::config::Config;
 use crate::door::Door;
-use crate::engine::{Access, Engine};
+use crate::engine::{Access, Engine, EngineOptions};
 use crate::license::License;
 use crate::telemetry::service::{self, Watchdog};
-use crate::{http, inference, telemetry};
+use crate::{http, inference, regular_file, telemetry};
 
 /// Bound within which removed faces are gone from the disk.
 const ERASURE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -270,7 +271,11 @@ impl AddressFile {
         }
         let path = data.join(Self::NAME);
         // Not worth refusing to serve for: a disk may be full.
-        if let Err(e) = std::fs::write(&path, address.to_string()) {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        let written = regular_file::open_own(&mut options, &path)
+            .and_then(|mut file| file.write_all(address.to_string().as_bytes()));
+        if let Err(e) = written {
             tracing::warn!("cannot write {}: {e}", path.display());
         }
         AddressFile(path)
@@ -278,7 +283,7 @@ impl AddressFile {
 
     /// The address that the daemon on `data` left.
     pub(super) fn read(data: &Path) -> Option<SocketAddr> {
-        let text = std::fs::read_to_string(data.join(Self::NAME)).ok()?;
+        let text = regular_file::read_to_string(&data.join(Self::NAME)).ok()?;
         text.parse().ok()
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::license::write_durably;
+use crate::regular_file;
 
 macro_rules! known {
     ($($name:literal),*) => {
@@ -146,9 +147,11 @@ impl Board {
             reason,
         };
         if name.contains('/') || name.ends_with(".toml") {
-            let text = std::fs::read_to_string(name).map_err(|source| BoardError::Read {
-                path: Path::new(name).into(),
-                source,
+            let text = regular_file::read_to_string(Path::new(name)).map_err(|source| {
+                BoardError::Read {
+                    path: Path::new(name).into(),
+                    source,
+                }
             })?;
             return Board::parse(&text).map_err(wrong);
         }

@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::events::folder;
+use crate::regular_file;
 
 /// The lock, until it is dropped.
 #[derive(Debug)]
@@ -31,10 +32,12 @@ impl PinLock {
     pub fn take(data: &Path) -> Result<PinLock, LockError> {
         let path = folder(data).join("lock");
         let made = fs::create_dir_all(folder(data)).and_then(|()| {
-            (OpenOptions::new().create(true).truncate(false).write(true)).open(&path)
+            let mut options = OpenOptions::new();
+            regular_file::open_own(options.create(true).truncate(false).write(true), &path)
         });
         // On a disk that can only be read, the one of an earlier day will do.
-        let file = made.or_else(|e| File::open(&path).map_err(|_| e))?;
+        let file = made
+            .or_else(|e| regular_file::open(OpenOptions::new().read(true), &path).map_err(|_| e))?;
         PinLock::of(file)
     }
 
@@ -43,7 +46,8 @@ impl PinLock {
     /// # Errors
     /// [`LockError`].
     pub fn take_existing(data: &Path) -> Result<Option<PinLock>, LockError> {
-        match File::open(folder(data).join("lock")) {
+        let path = folder(data).join("lock");
+        match regular_file::open(OpenOptions::new().read(true), &path) {
             Ok(file) => PinLock::of(file).map(Some),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e.into()),

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::gpio::{GpioError, Inputs, Output, Outputs, Pins, Sensed};
+use crate::regular_file;
 
 /// Size from which the timeline starts anew when the pins are taken.
 const MAX_TIMELINE: u64 = 1 << 20;
@@ -31,21 +32,27 @@ pub fn open(data: &Path) -> Result<Pins, GpioError> {
     let failed =
         |e: std::io::Error| GpioError::driver(format!("(simulated) in {}", folder.display()), e);
     std::fs::create_dir_all(&folder).map_err(failed)?;
-    let lock = (OpenOptions::new().create(true).truncate(false).write(true))
-        .open(folder.join("lock"))
-        .map_err(failed)?;
+    let mut options = OpenOptions::new();
+    let lock = regular_file::open_own(
+        options.create(true).truncate(false).write(true),
+        &folder.join("lock"),
+    )
+    .map_err(failed)?;
     lock.try_lock().map_err(|e| match e {
         TryLockError::WouldBlock => GpioError::Busy("the simulated board's".into()),
         TryLockError::Error(e) => failed(e),
     })?;
-    let timeline = (OpenOptions::new().create(true).append(true))
-        .open(folder.join("pins.jsonl"))
-        .map_err(failed)?;
+    let mut options = OpenOptions::new();
+    let timeline = regular_file::open(
+        options.create(true).append(true),
+        &folder.join("pins.jsonl"),
+    )
+    .map_err(failed)?;
     if timeline.metadata().map_err(failed)?.len() > MAX_TIMELINE {
         timeline.set_len(0).map_err(failed)?;
     }
     let inputs = folder.join("inputs");
-    let told = std::fs::read_to_string(&inputs).unwrap_or_default();
+    let told = regular_file::read_to_string(&inputs).unwrap_or_default();
     assert!(
         !told.contains("panic-taking"),
         "the simulated board was told to panic"
@@ -76,7 +83,7 @@ impl Outputs for Timeline {
         if self.on[output as usize] == on {
             return Ok(());
         }
-        let told = std::fs::read_to_string(&self.inputs).unwrap_or_default();
+        let told = regular_file::read_to_string(&self.inputs).unwrap_or_default();
         let name = output.name();
         if (told.split_whitespace()).any(|word| word.strip_prefix("fail-") == Some(name)) {
             let what = format!("{name} (simulated)");
@@ -98,7 +105,7 @@ struct InputFile(PathBuf);
 
 impl Inputs for InputFile {
     fn read(&mut self) -> Result<Sensed, GpioError> {
-        let text = match std::fs::read_to_string(&self.0) {
+        let text = match regular_file::read_to_string(&self.0) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(GpioError::driver("inputs (simulated)", e)),

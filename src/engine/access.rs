@@ -19,6 +19,7 @@ use crate::door::{Answer, Door};
 use crate::fairness;
 use crate::license;
 use crate::recognition::LivenessDemand;
+use crate::regular_file;
 
 /// Bytes that a token must have at least.
 const TOKEN_BYTES: usize = 16;
@@ -145,7 +146,7 @@ pub fn door_token(settings: &Settings) -> Result<Option<[u8; 32]>, AccessError> 
     let Some(path) = &settings.token_file else {
         return Ok(None);
     };
-    let text = std::fs::read(path).map_err(|source| AccessError::Token {
+    let text = regular_file::read(path).map_err(|source| AccessError::Token {
         path: path.clone(),
         source,
     })?;

@@ -40,14 +40,13 @@ pub(super) fn set_aside(
             report(home, journal, damage, copy, warnings);
         }
     }
-    for &number in &reading.missing {
-        let name = journal_name(number);
-        let copy = match home.names()?.contains(&name) {
-            true => Some(home.quarantine_file(&name)?),
-            false => None,
-        };
-        let what = format!("{name} is missing or cannot be read; the changes in it are lost");
-        tracing::error!(directory = %home.directory.display(), number, "a journal is lost");
+    for gap in &reading.missing {
+        let mut copy = None;
+        for name in gap.unreadable.iter().map(|&number| journal_name(number)) {
+            copy = Some(home.quarantine_file(&name)?);
+        }
+        let what = format!("{}; the changes in it are lost", gap.describe());
+        tracing::error!(directory = %home.directory.display(), from = gap.from, to = gap.to, "journals are lost");
         warn(home, warnings, what, copy);
     }
     if let Some(lost) = &reading.lost {
@@ -121,6 +120,22 @@ fn report(
         "a journal is damaged"
     );
     warn(home, warnings, what, copy);
+}
+
+/// One sentence about all files that are not the collection's, whatever their names say.
+pub(super) fn strays(names: &[String]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let rest = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - rest].join(", ");
+    let more = match rest {
+        0 => String::new(),
+        rest => format!(" and {rest} more"),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "left out, since nothing of it can be read and its number is far from the collection's own: {shown}{more}; move that away"
+        )
+    })
 }
 
 /// The bytes of faults, from and to.

@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 use super::clock::now;
 use super::error::{GalleryError, WhileDoing};
+use super::generation::generation_number;
+use super::journal::journal_number;
 use super::seal::Sealer;
 use super::storage::{Access, DIRECTORY_MODE, Storage, StorageFile};
 
@@ -89,6 +91,10 @@ pub(super) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+fn is_numbered(name: &str) -> bool {
+    journal_number(name).is_some() || generation_number(name).is_some()
+}
+
 /// Whether an entry of the quarantine only says when to erase it.
 fn is_mark(name: &str) -> bool {
     name == ERASE_MARK || name == STAGED_MARK
@@ -109,7 +115,7 @@ impl Home {
         self.directory.join(name)
     }
 
-    /// Names of files, not of directories.
+    /// Names of files, and of directories that stand where a file of ours should.
     pub fn names(&self) -> Result<Vec<String>, GalleryError> {
         let entries = self
             .storage
@@ -117,7 +123,7 @@ impl Home {
             .while_doing("reading a collection's directory", &self.directory)?;
         Ok(entries
             .into_iter()
-            .filter(|entry| !entry.is_directory)
+            .filter(|entry| !entry.is_directory || is_numbered(&entry.name))
             .map(|entry| entry.name)
             .collect())
     }

@@ -8,7 +8,7 @@ use super::collection::{Collection, Writer, take_up};
 use super::error::{GalleryError, Warning, WhileDoing};
 use super::generation::{Health, OpenFault, Pace, examine, examine_until, generation_name};
 use super::journal::{journal_name, journal_number};
-use super::reading::open_generation;
+use super::reading::{MAX_GAP, open_generation};
 use super::recovery::{mend_generation, recover};
 use super::replay::open_journal;
 use super::storage::Access;
@@ -167,7 +167,10 @@ impl Collection {
     /// Whether a generation before `number`, or a journal that begins with nobody, can be served with every journal since.
     fn has_older_restart(&self, number: u64) -> Result<bool, GalleryError> {
         let names = self.home.names()?;
-        let highest = names.iter().filter_map(|name| journal_number(name)).max();
+        // A name that is far away is no journal of ours.
+        let near = number..=number.saturating_add(MAX_GAP);
+        let numbers = names.iter().filter_map(|name| journal_number(name));
+        let highest = numbers.filter(|number| near.contains(number)).max();
         let continues = |number: u64| {
             if !names.contains(&journal_name(number)) {
                 return Ok(None);

@@ -19,8 +19,9 @@ use super::generation::{
 use super::journal::{journal_name, journal_number};
 use super::operation::Identity;
 use super::people::People;
-use super::replay::{Opened, Replay, open_journal, replay};
+use super::replay::{NOT_REGULAR, Opened, Replay, open_journal, replay};
 use super::storage::{Access, Storage};
+use crate::regular_file;
 
 /// What the files of a collection say.
 pub(super) struct Reading {
@@ -35,8 +36,10 @@ pub(super) struct Reading {
     pub unreadable: Vec<Unreadable>,
     /// Rows of the generation that are gone for good, if they had to be counted out.
     pub lost: Option<Lost>,
-    /// Numbers of the journals that should be there and are not, or of which nothing could be read.
-    pub missing: Vec<u64>,
+    /// The journals that should be there and are not, or of which nothing could be read.
+    pub missing: Vec<Gap>,
+    /// Files with a number far above those of the collection's own, of which nothing could be read: left out.
+    pub strays: Vec<String>,
     /// Feature rows in all files.
     pub rows: u64,
     /// Number of the restart point.
@@ -57,6 +60,49 @@ pub(super) struct Lost {
     pub number: u64,
     pub faults: Vec<Fault>,
     pub people: usize,
+}
+
+/// How many journals in a row a failing medium can be thought to have lost. What lies further off was put there by somebody.
+pub(super) const MAX_GAP: u64 = 16;
+
+/// Journals that are missing in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub from: u64,
+    pub to: u64,
+    /// Those that are there and cannot be read.
+    pub unreadable: Vec<u64>,
+}
+
+impl Gap {
+    /// As a sentence.
+    pub fn describe(&self) -> String {
+        let (from, to) = (journal_name(self.from), journal_name(self.to));
+        match self.from == self.to {
+            true => format!("{from} is missing or cannot be read"),
+            false => format!("{from} to {to} are missing or cannot be read"),
+        }
+    }
+}
+
+/// What of `number..=highest` is not in `found`, which is sorted.
+fn gaps(number: u64, highest: u64, found: &[u64], unreadable: &[u64]) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let mut next = Some(number);
+    let ends = found.iter().map(|&number| (number, number.checked_add(1)));
+    for (end, after) in ends.chain([(highest.saturating_add(1), None)]) {
+        if let Some(from) = next.filter(|from| *from < end) {
+            let to = end - 1;
+            let within = |number: &&u64| (from..=to).contains(*number);
+            gaps.push(Gap {
+                from,
+                to,
+                unreadable: unreadable.iter().filter(within).copied().collect(),
+            });
+        }
+        next = after;
+    }
+    gaps
 }
 
 /// A place to start from.
@@ -98,19 +144,21 @@ pub(super) fn read_with(
     let mut journals: Vec<u64> = names.iter().filter_map(|n| journal_number(n)).collect();
     generations.sort_unstable();
     journals.sort_unstable();
-    let highest = (generations.last().max(journals.last()).copied()).ok_or_else(|| {
-        GalleryError::Damaged {
+    if generations.is_empty() && journals.is_empty() {
+        return Err(GalleryError::Damaged {
             path: home.directory.clone(),
             what: "it holds neither generation nor journal".to_owned(),
-        }
-    })?;
+        });
+    }
 
     let mut first_error = None;
-    let mut opened = Vec::new();
+    let mut opened: Vec<Opened> = Vec::new();
+    let mut unreadable_journals = Vec::new();
     for &number in &journals {
         match open_journal(home, number, access) {
             Ok(journal) => opened.push(journal),
             Err(error @ GalleryError::Damaged { .. }) => {
+                unreadable_journals.push(number);
                 first_error.get_or_insert(error);
             }
             Err(error) => return Err(error),
@@ -141,6 +189,19 @@ pub(super) fn read_with(
                 }
             },
         };
+        let sound = opened
+            .last()
+            .map_or(number, |j| number.max(j.header.number));
+        let strays = take_strays(sound, &mut unreadable_journals, &mut unreadable);
+        let found = Found {
+            restart: number,
+            highest: (unreadable_journals.iter().copied())
+                .chain(unreadable.iter().map(|bad| bad.number))
+                .fold(sound, u64::max),
+            unreadable_journals,
+            unreadable,
+            strays,
+        };
         let chain: Vec<Opened> = opened
             .into_iter()
             .filter(|journal| journal.header.number >= number)
@@ -149,7 +210,7 @@ pub(super) fn read_with(
             Start::Generation(_) if despite_losses => lost_rows(home, number)?,
             _ => Vec::new(),
         };
-        return follow(home, start, number, highest, chain, unreadable, lost);
+        return follow(home, start, found, chain, lost);
     }
     Err(first_error.unwrap_or_else(|| GalleryError::Damaged {
         path: home.directory.clone(),
@@ -157,16 +218,38 @@ pub(super) fn read_with(
     }))
 }
 
+/// Takes out what has a number far above `sound`, the highest of a file that could be read: a failing medium does not make names.
+fn take_strays(
+    sound: u64,
+    journals: &mut Vec<u64>,
+    generations: &mut Vec<Unreadable>,
+) -> Vec<String> {
+    let is_far = |number: u64| number > sound.saturating_add(MAX_GAP);
+    let far_journals = journals.extract_if(.., |number| is_far(*number));
+    let mut strays: Vec<String> = far_journals.map(journal_name).collect();
+    let far_generations = generations.extract_if(.., |bad| is_far(bad.number));
+    strays.extend(far_generations.map(|bad| generation_name(bad.number)));
+    strays
+}
+
+/// Which files there are.
+struct Found {
+    restart: u64,
+    highest: u64,
+    unreadable_journals: Vec<u64>,
+    unreadable: Vec<Unreadable>,
+    strays: Vec<String>,
+}
+
 /// Applies the journals of a restart point.
 fn follow(
     home: &Home,
     start: Start,
-    number: u64,
-    highest: u64,
+    found: Found,
     chain: Vec<Opened>,
-    unreadable: Vec<Unreadable>,
     faults: Vec<Fault>,
 ) -> Result<Reading, GalleryError> {
+    let number = found.restart;
     let (mut people, mut identity, mut rows) = match start {
         Start::Nobody => (People::default(), None, 0),
         Start::Generation(generation) => {
@@ -180,8 +263,14 @@ fn follow(
         people: people.drop_damaged(&ranges_of(&faults)),
         faults,
     });
-    let found: Vec<u64> = chain.iter().map(|journal| journal.header.number).collect();
-    let missing = (number..=highest).filter(|n| !found.contains(n)).collect();
+    let numbers: Vec<u64> = chain.iter().map(|journal| journal.header.number).collect();
+    let missing = gaps(number, found.highest, &numbers, &found.unreadable_journals);
+    if let Some(gap) = missing.iter().find(|gap| gap.to - gap.from >= MAX_GAP) {
+        return Err(GalleryError::Damaged {
+            path: home.directory.clone(),
+            what: gap.describe(),
+        });
+    }
     let mut updated = identity
         .as_ref()
         .map(|identity: &Identity| identity.updated);
@@ -212,12 +301,13 @@ fn follow(
         updated: updated.unwrap_or(identity.updated),
         identity,
         journals,
-        unreadable,
+        unreadable: found.unreadable,
         lost,
         missing,
+        strays: found.strays,
         rows,
         restart: number,
-        highest,
+        highest: found.highest,
     })
 }
 
@@ -239,10 +329,10 @@ pub(super) fn open_generation(
     number: u64,
 ) -> Result<Result<Generation, &'static str>, GalleryError> {
     let path = home.path(&generation_name(number));
-    let file = home
-        .storage
-        .open(&path, Access::Read)
-        .while_doing("opening a generation", &path)?;
+    let file = match home.storage.open(&path, Access::Read) {
+        Err(error) if regular_file::is_not_regular(&error) => return Ok(Err(NOT_REGULAR)),
+        result => result.while_doing("opening a generation", &path)?,
+    };
     match Generation::open(&file) {
         Ok(generation)
             if generation.number() != number

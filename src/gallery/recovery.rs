@@ -1,6 +1,6 @@
 //! Opening a collection's directory: reading it, then putting right what a power cut or a failing medium left behind.
 
-use super::aside::{quarantine_faults, set_aside, warn};
+use super::aside::{quarantine_faults, set_aside, strays, warn};
 use super::error::{GalleryError, Warning, WhileDoing};
 use super::files::Home;
 use super::generation::{Health, OpenFault, examine, generation_name, generation_number, repair};
@@ -10,6 +10,7 @@ use super::people::People;
 use super::reading::{read, read_with};
 use super::storage::Access;
 use super::waste::Leftovers;
+use crate::regular_file;
 
 /// A collection that can be served.
 pub(super) struct Recovered {
@@ -67,6 +68,10 @@ pub(super) fn recover(home: &Home, mut warnings: Vec<Warning>) -> Result<Recover
         let files = home.quarantined();
         let what = format!("{files} unreadable parts from earlier damage lie in quarantine");
         warn(home, &mut warnings, what, Some(home.quarantine_path()));
+    }
+    if let Some(what) = strays(&reading.strays) {
+        tracing::error!(directory = %home.directory.display(), what, "files that are not the collection's");
+        warn(home, &mut warnings, what, None);
     }
     let rewrite = reading.is_damaged();
     let read_only = set_aside(home, &reading, &mut warnings)
@@ -155,10 +160,10 @@ pub(super) fn mend_generation(
     const DOING: &str = "rebuilding a damaged generation";
     let name = generation_name(number);
     let path = home.path(&name);
-    let damaged = home
-        .storage
-        .open(&path, Access::Read)
-        .while_doing(DOING, &path)?;
+    let damaged = match home.storage.open(&path, Access::Read) {
+        Err(error) if regular_file::is_not_regular(&error) => return Ok(false),
+        result => result.while_doing(DOING, &path)?,
+    };
     let faults = match examine(&*damaged) {
         Ok(Health::Repairable(faults)) => faults,
         Ok(_) | Err(OpenFault::Damaged(_) | OpenFault::NewerFormat(_)) => return Ok(false),

@@ -12,6 +12,7 @@ use super::operation::{Identity, Operation};
 use super::people::People;
 use super::records::{Found, Reader};
 use super::storage::{Access, StorageFile};
+use crate::regular_file;
 
 /// What a journal holds beside the changes, which went into the people.
 pub(super) struct Replay {
@@ -51,6 +52,9 @@ pub(super) struct Opened {
     header_damaged: bool,
 }
 
+/// Nothing can be stored in a pipe, a socket or a directory, whatever its name is.
+pub(super) const NOT_REGULAR: &str = "it is not a regular file";
+
 /// Opens journal `number`.
 ///
 /// Everything in the header but its flags is known from the names of file and directory. So a damaged header is found again by
@@ -67,10 +71,12 @@ pub(super) fn open_journal(
 ) -> Result<Opened, GalleryError> {
     const DOING: &str = "reading a journal";
     let path = home.path(&journal_name(number));
-    let file = home
-        .storage
-        .open(&path, access)
-        .while_doing("opening a journal", &path)?;
+    let file = match home.storage.open(&path, access) {
+        Err(error) if regular_file::is_not_regular(&error) => {
+            return Err(damaged(&path, NOT_REGULAR));
+        }
+        result => result.while_doing("opening a journal", &path)?,
+    };
     let file_length = file.length().while_doing(DOING, &path)?;
     let mut bytes = [0; FILE_HEADER_BYTES];
     let decoded = if file_length < FILE_HEADER_BYTES as u64 {

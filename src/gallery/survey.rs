@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::aside::describe;
+use super::aside::{describe, strays};
 use super::error::{GalleryError, WhileDoing};
 use super::files::Home;
 use super::generation::{Health, OpenFault, examine, generation_name, generation_number};
 use super::journal::journal_name;
 use super::people::People;
 use super::place::{anything_sealed, collection_of};
-use super::reading::{Reading, read};
+use super::reading::{Gap, Reading, read};
 use super::seal::{SALT_FILE, Sealer};
 use super::storage::{Access, Disk, Storage};
 use super::template::RowBits;
@@ -226,11 +226,11 @@ fn damage(reading: &Reading) -> Vec<String> {
             .iter()
             .map(move |damage| describe(&name, damage))
     });
-    let missing = (reading.missing.iter())
-        .map(|&number| format!("{} is missing or cannot be read", journal_name(number)));
+    let missing = (reading.missing.iter()).map(Gap::describe);
     let unreadable = (reading.unreadable.iter())
         .map(|bad| format!("{} is damaged: {}", generation_name(bad.number), bad.what));
-    journals.chain(missing).chain(unreadable).collect()
+    let stray = strays(&reading.strays);
+    (journals.chain(missing).chain(unreadable).chain(stray)).collect()
 }
 
 fn generation_damage(home: &Home, reading: &Reading) -> Option<String> {

@@ -13,6 +13,7 @@ use super::generation::{
 use super::journal::{Journal, journal_number, publish_journal, stage_journal, staged_name};
 use super::operation::Identity;
 use super::people::People;
+use super::reading::MAX_GAP;
 use super::recovery::remove_older;
 use super::replay::{open_journal, replay};
 use super::storage::Access;
@@ -76,7 +77,12 @@ impl Collection {
     pub fn is_outdated(&self) -> Result<bool, GalleryError> {
         let _tending = self.lock_tending();
         for number in self.home.names()?.iter().filter_map(|n| journal_number(n)) {
-            let header = open_journal(&self.home, number, Access::Read)?.header;
+            let header = match open_journal(&self.home, number, Access::Read) {
+                Ok(journal) => journal.header,
+                // Nothing of the collection's; the start has told.
+                Err(GalleryError::Damaged { .. }) => continue,
+                Err(error) => return Err(error),
+            };
             if header.version < FORMAT_VERSION || header.sealed != self.home.sealer.is_some() {
                 return Ok(true);
             }
@@ -372,6 +378,8 @@ impl Collection {
         let left = names
             .iter()
             .filter_map(|name| generation_number(name))
+            // A name that is far away is no generation of ours.
+            .filter(|number| (before..=before.saturating_add(MAX_GAP)).contains(number))
             .max();
         let number = before
             .max(left.unwrap_or(0))

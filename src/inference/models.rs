@@ -10,6 +10,7 @@ use tflitec::model::Model;
 
 use super::InferenceError;
 use super::memory::release_pages;
+use crate::regular_file;
 
 /// The table of every model that this version knows, with the constants that belong to each file.
 const TABLE: &str = include_str!("../../models/models.toml");
@@ -231,7 +232,7 @@ impl ModelSet {
         let table = match &paths.table {
             None => parse_table(TABLE)?,
             Some(path) => {
-                let text = std::fs::read_to_string(path)
+                let text = regular_file::read_to_string(path)
                     .map_err(|e| InferenceError::Table(format!("{}: {e}", path.display())))?;
                 parse_table(&text)?
             }
@@ -307,7 +308,7 @@ fn load(
             (embedded, PathBuf::from("inside the binary"))
         }
         Some(path) => {
-            let bytes = std::fs::read(path).map_err(|source| InferenceError::Read {
+            let bytes = regular_file::read(path).map_err(|source| InferenceError::Read {
                 role,
                 path: path.into(),
                 source,

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -16,6 +16,7 @@ use super::file::{self, MAX_BYTES, Terms};
 use super::keys::TrustedKey;
 use super::time::{Timekeeper, Timing};
 use super::{State, Verdict};
+use crate::regular_file;
 
 /// Everything that a judgement depends on.
 pub struct Circumstances {
@@ -244,13 +245,7 @@ fn lock(judge: &Mutex<Judge>) -> MutexGuard<'_, Judge> {
 
 /// Reads a file that may be anything: never waits for a pipe, never takes in more than is needed to know that it is too long.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
+    let file = regular_file::open(OpenOptions::new().read(true), path)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

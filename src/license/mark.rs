@@ -13,6 +13,7 @@ use sha2::Sha256;
 use super::date::{self, Seconds};
 use super::device::DeviceIdentity;
 use super::{from_hex, hex};
+use crate::regular_file;
 
 /// A longer file is no mark.
 const MAX_BYTES: u64 = 512;
@@ -64,7 +65,7 @@ impl Mark {
     /// # Errors
     /// If it cannot be read, or its contents are not what this device wrote.
     pub fn load(path: &Path, device: &DeviceIdentity) -> io::Result<Option<Mark>> {
-        let file = match File::open(path) {
+        let file = match regular_file::open(OpenOptions::new().read(true), path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),

@@ -18,6 +18,7 @@ use super::numbers::{self, BLOCK, Found, Numbers};
 use super::record::{MAX_SEQ, Moment, Record};
 use super::series::{listed, name};
 use super::{Medium, earlier, files, lines};
+use crate::regular_file;
 
 /// Bytes from which a new file is begun.
 const FILE_BYTES: u64 = 1 << 20;
@@ -123,7 +124,8 @@ pub fn can_be_written(data: &Path) -> io::Result<()> {
     let folder = folder(data);
     let newest = listed(&folder)?.pop().map(|(_, path)| path);
     for path in newest.into_iter().chain([numbers::path(&folder)]) {
-        match std::fs::OpenOptions::new().append(true).open(&path) {
+        let mut options = std::fs::OpenOptions::new();
+        match regular_file::open(options.append(true), &path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 let what = format!("{}: {e}", path.display());
                 return Err(io::Error::new(e.kind(), what));

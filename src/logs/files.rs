@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::regular_file;
+
 /// Makes a folder and those above it.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -12,35 +14,25 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Opens a file for appending, making it if there is none.
 pub fn append(path: &Path) -> io::Result<File> {
-    let file = (OpenOptions::new().create(true).append(true).mode(0o600))
-        // A pipe in its place must not hold anybody up.
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    regular(file)
+    let mut options = OpenOptions::new();
+    regular_file::open(options.create(true).append(true).mode(0o600), path)
 }
 
 /// Opens a file for reading; `None` where there is none.
 pub fn read(path: &Path) -> io::Result<Option<File>> {
-    match (OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK)).open(path) {
-        Ok(file) => regular(file).map(Some),
+    match regular_file::open(OpenOptions::new().read(true), path) {
+        Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
-    }
-}
-
-fn regular(file: File) -> io::Result<File> {
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("not a regular file")),
     }
 }
 
 /// Puts `text` in place of what `path` holds, in one step that a power cut does not divide.
 pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = (OpenOptions::new().create(true).write(true).truncate(true))
-        .mode(0o600)
-        .open(&new)?;
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(true).mode(0o600);
+    let mut file = regular_file::open_own(&mut options, &new)?;
     file.write_all(text)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Access, Bytes, Entry, Map, Storage, StorageFile};
+use crate::regular_file;
 
 /// Faces are biometric data: nobody but the daemon's own user reads them.
 pub(in super::super) const DIRECTORY_MODE: u32 = 0o700;
@@ -37,22 +38,16 @@ impl Storage for Disk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(FILE_MODE)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        let file = regular_file::open_own(options.mode(FILE_MODE), path)?;
         Ok(Arc::new(file))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn StorageFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(access == Access::ReadWrite)
-            .open(path)?;
-        Ok(Arc::new(file))
+        let mut options = OpenOptions::new();
+        options.read(true).write(access == Access::ReadWrite);
+        Ok(Arc::new(regular_file::open(&mut options, path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -11,6 +11,7 @@ mod healing;
 mod interrupted;
 mod listing;
 mod naming;
+mod names;
 mod reopen;
 mod sealing;
 mod semantics;
