@@ -59,6 +59,8 @@ impl Gallery {
     /// Returns how many there were; failures are logged.
     pub fn tend(&self) -> usize {
         let pace = Pace::BytesPerSecond(self.options.compaction_bytes_per_second);
+        // Also while nobody writes it is told that somebody else may.
+        let _ = self.lock.as_ref().map(|lock| lock.check());
         let mut tended = 0;
         for collection in self.all() {
             collection.erase_leftovers_in_background();

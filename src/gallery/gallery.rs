@@ -1,9 +1,9 @@
 //! The set of collections: opening, the lock, and finding a collection by its name.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -13,12 +13,12 @@ use super::commit::{Change, Outcome};
 use super::error::{GalleryError, Warning, WhileDoing};
 use super::files::{self, Home};
 use super::fusion::Fusion;
-use super::lock::take_lock;
+use super::lock::Lock;
 use super::metrics::Metrics;
 use super::people::Hit;
 use super::place::{Place, anything_sealed, place_of};
 use super::seal::Sealer;
-use super::storage::{Disk, Storage};
+use super::storage::{Guarded, Storage};
 use super::template::Template;
 use crate::license::device::DeviceIdentity;
 
@@ -99,8 +99,8 @@ pub struct Gallery {
     pub(super) unwanted: Mutex<Vec<PathBuf>>,
     /// Found at opening or at deleting, and about no collection that is served.
     warnings: Mutex<Vec<Warning>>,
-    /// The kernel lets go of the lock when this is closed, also after a crash.
-    _lock: Option<File>,
+    /// Held as long as the gallery is open.
+    pub(super) lock: Option<Arc<Lock>>,
 }
 
 impl Gallery {
@@ -112,8 +112,9 @@ impl Gallery {
     /// [`GalleryError::Storage`] if the directory cannot be created or read.
     pub fn open(directory: &Path, options: Options) -> Result<Gallery, GalleryError> {
         files::create_private_directories(directory)?;
-        let lock = take_lock(&directory.join(LOCK_NAME))?;
-        Gallery::open_locked(Arc::new(Disk), directory, options, Some(lock))
+        let lock = Arc::new(Lock::take(&directory.join(LOCK_NAME))?);
+        let storage = Arc::new(Guarded::new(Arc::clone(&lock)));
+        Gallery::open_locked(storage, directory, options, Some(lock))
     }
 
     /// As [`Gallery::open`], on a storage of the caller's, in a directory that is there and nobody else uses.
@@ -132,7 +133,7 @@ impl Gallery {
         storage: Arc<dyn Storage>,
         directory: &Path,
         options: Options,
-        lock: Option<File>,
+        lock: Option<Arc<Lock>>,
     ) -> Result<Gallery, GalleryError> {
         let sealer = match &options.sealed_to {
             Some(identity) => {
@@ -153,7 +154,7 @@ impl Gallery {
             collections: RwLock::new(HashMap::new()),
             unwanted: Mutex::default(),
             warnings: Mutex::new(Vec::new()),
-            _lock: lock,
+            lock,
         };
         gallery.read_directory()?;
         Ok(gallery)
@@ -298,6 +299,13 @@ impl Gallery {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         warnings.extend(self.all().iter().flat_map(|c| c.warnings()));
+        let lost = self.lock.as_ref().and_then(|lock| lock.check().err());
+        warnings.extend(lost.map(|error| Warning {
+            directory: self.directory.clone(),
+            collection: None,
+            what: error.to_string(),
+            quarantined: None,
+        }));
         warnings.sort_by(|a, b| a.directory.cmp(&b.directory));
         warnings
     }

@@ -10,6 +10,7 @@
 //! - After a failed sync nothing is known of what was written since the last good one, and a second sync proves nothing.
 
 mod disk;
+mod guarded;
 mod slow;
 
 use std::fmt::Debug;
@@ -22,6 +23,7 @@ use rkyv::util::AlignedVec;
 
 pub(super) use disk::DIRECTORY_MODE;
 pub use disk::Disk;
+pub(super) use guarded::Guarded;
 pub use slow::{Slow, StorageCounts};
 
 /// Alignment of what [`StorageFile::map`] returns, in bytes: a cache line, so that a vector load never crosses one.
