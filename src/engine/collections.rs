@@ -1,9 +1,13 @@
 //! Making, emptying, deleting and listing collections.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::{Code, Engine, Error, check_collection_name};
 use crate::gallery::{CollectionStatus, Gallery, GalleryError};
+
+/// How long erasing may take at the end, before the rest is left to the next start.
+const ERASURES_FINISH: Duration = Duration::from_secs(20);
 
 /// For the operations whose code for a missing collection is 1005.
 fn by_name(e: GalleryError) -> Error {
@@ -88,5 +92,21 @@ impl Engine {
             Ok(files) => tracing::info!("erased removed faces from {files} files"),
             Err(e) => tracing::error!("removed faces could not be erased: {e}"),
         }
+    }
+
+    /// Erases what removals left for later. To be called before the end.
+    pub async fn finish_erasures(&self) {
+        let done = self.with_gallery(|gallery| {
+            gallery.finish_erasures(ERASURES_FINISH);
+            Ok(())
+        });
+        // Only a failure of the thread, which is told; the next start erases.
+        let _ = done.await;
+    }
+
+    /// Within which time the faces of somebody who was removed just now leave the files on the disk; zero if the collection went
+    /// meanwhile.
+    pub fn erased_within(&self, collection: &str) -> Duration {
+        self.gallery.erased_within(collection).unwrap_or_default()
     }
 }

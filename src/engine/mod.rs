@@ -43,6 +43,7 @@ pub use wall_clock::is_right as clock_is_right;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::appraisal::{Appraised, Appraiser};
 use crate::gallery::{self, Fusion, Gallery, GalleryError, Keeper};
@@ -140,6 +141,10 @@ pub struct Engine {
     appraiser: Appraiser,
 }
 
+/// A removal is erased from files of up to 14,000 features within a minute: a client that deletes all the time causes one new
+/// generation in that time.
+const ERASED_WITHIN: Duration = Duration::from_secs(60);
+
 impl Engine {
     /// Loads the models, starts the workers and opens the gallery.
     ///
@@ -156,6 +161,7 @@ impl Engine {
                 compaction_bytes_per_second: options.compaction_bytes_per_second,
                 search_threads: options.search_threads,
                 fusion: options.fusion,
+                erased_within: ERASED_WITHIN,
                 ..gallery::Options::default()
             },
         )?;

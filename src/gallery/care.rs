@@ -1,6 +1,7 @@
 //! What keeps a gallery's files small and whole: compaction, scrubbing, erasure.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::collection::Collection;
 use super::error::GalleryError;
@@ -29,6 +30,17 @@ impl Gallery {
             }
         }
         result.map(|()| rewritten)
+    }
+
+    /// Erases what removals left for later, as far as `limit` goes: to be called before the end. What is left is erased by
+    /// [`Gallery::erase_removed`] after the next start.
+    pub fn finish_erasures(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        for collection in self.all() {
+            if Instant::now() < until {
+                collection.erase_pending();
+            }
+        }
     }
 
     /// Writes a new generation of one collection with everyone who is in it now, and erases the files before it.
@@ -64,10 +76,18 @@ impl Gallery {
         let mut tended = 0;
         for collection in self.all() {
             collection.erase_leftovers_in_background();
+            collection.erase_if_due(pace);
             if collection.wants_compaction() {
                 tended += 1;
                 if let Err(error) = collection.compact_in_background(pace) {
-                    tracing::warn!(collection = collection.name(), %error, "no new generation yet");
+                    match error.is_put_off() {
+                        true => {
+                            tracing::debug!(collection = collection.name(), %error, "no new generation yet");
+                        }
+                        false => {
+                            tracing::warn!(collection = collection.name(), %error, "no new generation yet");
+                        }
+                    }
                     self.heal_if_damaged(&collection, &error);
                 }
             }

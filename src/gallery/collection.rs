@@ -7,12 +7,13 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
 use super::clock::system_time;
 use super::commit::Queue;
+use super::erasure::Erasure;
 use super::error::{GalleryError, Warning, WhileDoing};
 use super::files::Home;
 use super::gallery::Options;
@@ -59,6 +60,9 @@ pub(super) struct Collection {
     /// Asks whoever holds `tending` in the background to stop.
     pub(super) hurry: Hurry,
     pub(super) queue: Queue,
+    pub(super) erasure: Mutex<Erasure>,
+    /// [`Options::erased_within`].
+    pub(super) erased_within: Duration,
     writer: Mutex<Writer>,
     state: RwLock<State>,
     pass: SharedPass,
@@ -139,6 +143,8 @@ impl Collection {
             last_failure: Mutex::new(None),
             hurry: Hurry::default(),
             queue: Queue::default(),
+            erasure: Mutex::default(),
+            erased_within: options.erased_within,
             writer: Mutex::new(writer),
             state: RwLock::new(state),
             pass: SharedPass::new(options.search_threads, options.fusion),

@@ -154,6 +154,13 @@ impl GalleryError {
                 | GalleryError::TooManyFeatures { .. }
         )
     }
+
+    /// Whether work in the background was put off because somebody waits: no fault, and nothing that an operator need know.
+    pub(super) fn is_put_off(&self) -> bool {
+        // What the operating system interrupts has a number.
+        matches!(self, GalleryError::Storage { source, .. }
+            if source.kind() == io::ErrorKind::Interrupted && source.raw_os_error().is_none())
+    }
 }
 
 fn holder_words(holder: &Option<u32>) -> String {

@@ -50,6 +50,9 @@ pub struct Options {
     pub fusion: Fusion,
     /// How many bytes a second compaction in the background writes: an SD card serves one master at a time.
     pub compaction_bytes_per_second: u64,
+    /// Within which time a removal from files that are not large leaves them: removals that come together share one new
+    /// generation. Zero erases each before its call returns.
+    pub erased_within: Duration,
 }
 
 impl Default for Options {
@@ -62,6 +65,7 @@ impl Default for Options {
             search_threads: 1,
             fusion: Fusion::Off,
             compaction_bytes_per_second: COMPACTION_BYTES_PER_SECOND,
+            erased_within: Duration::ZERO,
         }
     }
 }
@@ -262,6 +266,14 @@ impl Gallery {
     /// [`GalleryError::Storage`].
     pub fn remove_target(&self, name: &str, target: &str) -> Result<(), GalleryError> {
         self.get(name)?.remove_target(target)
+    }
+
+    /// Within which time what is removed from a collection now leaves the disk; zero if in the same call.
+    ///
+    /// # Errors
+    /// [`GalleryError::UnknownCollection`].
+    pub fn erased_within(&self, name: &str) -> Result<Duration, GalleryError> {
+        Ok(self.get(name)?.erased_within())
     }
 
     /// The `top_k` people most similar to `probe`: one row a person, by the features as [`Options::fusion`] says, best first, equal

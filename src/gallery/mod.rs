@@ -16,6 +16,7 @@
 //! listing     everyone, page by page        lookup    one person, many searches at once
 //! forms       one name in two Unicode forms  renaming  one person's features and name
 //! waste       when a journal is rewritten   lock, clock
+//! erasure     removals that share one new generation
 //! ```
 
 mod aside;
@@ -26,6 +27,7 @@ mod clock;
 mod collection;
 mod commit;
 mod creation;
+mod erasure;
 mod error;
 mod files;
 mod format;

@@ -1,10 +1,11 @@
 //! What keeps a collection's files small, whole and free of those who left: compaction, healing, clearing, deleting.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::collection::{Collection, Writer};
 use super::commit::Change;
+use super::erasure::Erasure;
 use super::error::{GalleryError, WhileDoing};
 use super::format::FORMAT_VERSION;
 use super::generation::{
@@ -27,6 +28,9 @@ const RETRY: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 5 });
 /// The same for the background, where nobody waits.
 const RETRY_IN_BACKGROUND: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 60 });
 
+/// When what left large files is erased at the latest, by [`Gallery::erase_removed`](super::Gallery::erase_removed).
+const ERASED_DAILY: Duration = Duration::from_secs(24 * 3600);
+
 /// What a new generation is made of.
 pub(super) struct Frozen {
     pub people: People,
@@ -42,7 +46,7 @@ pub(super) struct Frozen {
 }
 
 impl Collection {
-    /// Takes a person out; see [`Waste`] for when the bytes leave the files in the same call.
+    /// Takes a person out.
     pub fn remove_target(&self, target: &str) -> Result<(), GalleryError> {
         let target = target.to_owned();
         self.change(Change::Remove { target })?;
@@ -50,14 +54,55 @@ impl Collection {
         Ok(())
     }
 
-    /// Takes the bytes of what was just removed out of the files, if [`Waste`] says that it is to be now.
+    /// Sees to it that what was removed just now is erased.
     pub(super) fn erase_after_removal(&self) {
-        if self.waste().goes_with_a_removal()
-            && let Err(error) = self.compact_now()
-        {
-            // The person is gone already, so a failure is reported and tried again later, not returned.
+        if !self.waste().goes_with_a_removal() {
+            return;
+        }
+        self.lock_erasure()
+            .removed(Instant::now(), self.erased_within);
+        if self.erased_within.is_zero() {
+            self.erase_pending();
+        }
+    }
+
+    /// Within which time what is removed now leaves the files.
+    pub fn erased_within(&self) -> Duration {
+        match self.waste().is_large_to_erase() {
+            true => ERASED_DAILY,
+            false => self.erased_within,
+        }
+    }
+
+    /// Erases what removals left for later.
+    pub fn erase_pending(&self) {
+        if !self.lock_erasure().is_pending() {
+            return;
+        }
+        if let Err(error) = self.compact_now() {
+            self.erasure_failed(&error);
+        }
+    }
+
+    /// The same in the background, when it is due.
+    pub fn erase_if_due(&self, pace: Pace) {
+        if !self.lock_erasure().is_due(Instant::now()) || self.failed_lately() {
+            return;
+        }
+        if let Err(error) = self.compact_in_background(pace) {
+            self.erasure_failed(&error);
+        }
+    }
+
+    /// The people are gone already, so a failure is told and tried again later, not returned.
+    fn erasure_failed(&self, error: &GalleryError) {
+        if !error.is_put_off() {
             tracing::error!(collection = self.name, %error, "removed features are not erased from the disk yet");
         }
+    }
+
+    fn lock_erasure(&self) -> MutexGuard<'_, Erasure> {
+        self.erasure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the background should write a new generation.
@@ -94,7 +139,7 @@ impl Collection {
     pub fn compact_in_background(&self, pace: Pace) -> Result<(), GalleryError> {
         let _tending = self.lock_tending();
         let result = self.compact_paced(pace);
-        self.note_failure(result.is_err());
+        self.note_failure(result.as_ref().is_err_and(|error| !error.is_put_off()));
         result
     }
 
@@ -230,6 +275,7 @@ impl Collection {
 
     /// Notes everyone as of now. Changes from here on are in the journal that goes on from the new generation.
     pub(super) fn freeze(&self, writer: &mut Writer) -> Result<Frozen, GalleryError> {
+        self.lock_erasure().begin(Instant::now());
         if matches!(writer, Writer::Suspended { .. }) {
             return self.freeze_suspended(writer);
         }
@@ -339,6 +385,7 @@ impl Collection {
             state.rows = rows;
             state.unfinished = false;
             state.trouble = None;
+            self.lock_erasure().done();
             state.leftovers = Some(Leftovers {
                 restart: number,
                 // It cannot be known whose bytes are in it; some may be of the people who left. What was set aside just now is
@@ -407,6 +454,7 @@ impl Collection {
             state.updated = now;
             state.trouble = None;
             state.warnings.clear();
+            *self.lock_erasure() = Erasure::default();
             state.leftovers = Some(Leftovers {
                 restart: number,
                 quarantine: true,

@@ -1,6 +1,6 @@
 //! When the files are written anew: the bounds of `docs/design/gallery.md` as code.
 
-/// A removal erases in the same call if the files hold at most this many features: writing 8 MiB takes an SD card about a second.
+/// Removals are erased soon if the files hold at most this many features: writing 8 MiB takes an SD card about a second.
 /// Larger ones are not written anew for each of a thousand removals in a row.
 const ERASE_AT_ONCE_ROWS: u64 = 14_000;
 
@@ -34,9 +34,14 @@ pub(super) struct Waste {
 }
 
 impl Waste {
-    /// Whether to write anew in the same call that removed someone.
+    /// Whether a removal is to be erased soon.
     pub fn goes_with_a_removal(&self) -> bool {
-        self.dead_rows > 0 && self.rows <= ERASE_AT_ONCE_ROWS
+        self.dead_rows > 0 && !self.is_large_to_erase()
+    }
+
+    /// Whether removals leave the bytes to the daily erasure.
+    pub fn is_large_to_erase(&self) -> bool {
+        self.rows > ERASE_AT_ONCE_ROWS
     }
 
     /// Whether the background should write a new generation.

@@ -50,8 +50,13 @@ pub async fn delete_id(
     let collection = fields.string("collection_name")?;
     let target = fields.string("target_id")?;
     caller.may_change(&state, &collection)?;
-    let remark = state.engine.remove_target(collection, target).await?;
-    Ok(Answer::new("status", "Delete target_id successfully!").detail(remark))
+    let remark = (state.engine)
+        .remove_target(collection.clone(), target)
+        .await?;
+    let erased_within = state.engine.erased_within(&collection);
+    Ok(Answer::new("status", "Delete target_id successfully!")
+        .with("erased_within_s", erased_within.as_secs())
+        .detail(remark))
 }
 
 pub async fn delete_face(

@@ -1,5 +1,7 @@
 //! What is erased is in no file any more.
 
+use std::time::Duration;
+
 use super::*;
 
 fn stored_bytes(seed: u32) -> Vec<u8> {
@@ -226,4 +228,82 @@ fn clear_empties_the_quarantine_too() {
     assert!(traces(directory.path(), &stored_bytes(1)).is_empty());
     assert_eq!(gallery.warnings(), []);
     assert_eq!(gallery.status("c").unwrap().warning, None);
+}
+
+/// Anna, Ben and a hundred others, who are erased together.
+fn crowd(erased_within: Duration) -> (tempfile::TempDir, Gallery) {
+    let (directory, gallery) = enrolled();
+    drop(gallery);
+    let options = Options {
+        erased_within,
+        ..options()
+    };
+    let gallery = Gallery::open(directory.path(), options).unwrap();
+    for number in 0..100 {
+        let guest = format!("guest-{number}");
+        gallery
+            .insert("c", items(&[(guest.as_str(), 100 + number)]))
+            .unwrap();
+    }
+    (directory, gallery)
+}
+
+fn remove_guests(gallery: &Gallery, erased_within: Duration) {
+    for number in 0..100 {
+        gallery
+            .remove_target("c", &format!("guest-{number}"))
+            .unwrap();
+    }
+    assert_eq!(gallery.erased_within("c").unwrap(), erased_within);
+}
+
+#[test]
+fn removals_that_come_together_share_one_generation() {
+    let hour = Duration::from_secs(3600);
+    let (directory, gallery) = crowd(hour);
+    remove_guests(&gallery, hour);
+    assert_eq!(gallery.tend(), 0);
+    assert_eq!(gallery.metrics().compactions, 0);
+    assert_eq!(traces(directory.path(), b"guest-7").len(), 1);
+    assert_eq!(contents(&gallery, "c").len(), 2);
+    gallery.finish_erasures(Duration::from_secs(60));
+    assert_eq!(gallery.metrics().compactions, 1);
+    assert!(traces(directory.path(), b"guest-").is_empty());
+    gallery.finish_erasures(Duration::from_secs(60));
+    assert_eq!(gallery.metrics().compactions, 1, "nobody was removed since");
+}
+
+#[test]
+fn what_is_due_is_erased_in_the_background() {
+    let soon = Duration::from_millis(1);
+    let (directory, gallery) = crowd(soon);
+    remove_guests(&gallery, soon);
+    std::thread::sleep(2 * soon);
+    gallery.tend();
+    assert!(traces(directory.path(), b"guest-").is_empty());
+    assert_eq!(traces(directory.path(), &stored_bytes(2)).len(), 1);
+    assert_eq!(contents(&gallery, "c").len(), 2);
+}
+
+#[test]
+fn a_compaction_for_another_reason_erases_as_well() {
+    let hour = Duration::from_secs(3600);
+    let (directory, gallery) = crowd(hour);
+    remove_guests(&gallery, hour);
+    gallery.compact("c").unwrap();
+    assert!(traces(directory.path(), b"guest-").is_empty());
+    gallery.finish_erasures(hour);
+    assert_eq!(gallery.metrics().compactions, 1);
+}
+
+#[test]
+fn what_waits_is_erased_after_the_next_opening() {
+    let hour = Duration::from_secs(3600);
+    let (directory, gallery) = crowd(hour);
+    remove_guests(&gallery, hour);
+    drop(gallery);
+    assert_eq!(traces(directory.path(), b"guest-7").len(), 1);
+    let gallery = open(directory.path());
+    assert_eq!(gallery.erase_removed().unwrap(), 1);
+    assert!(traces(directory.path(), b"guest-").is_empty());
 }
