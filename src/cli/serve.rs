@@ -80,21 +80,52 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(while_doing("cannot start the runtime"))?;
-    runtime.block_on(serve(&config, license, &door))?;
-    Ok(ExitCode::SUCCESS)
+    match runtime.block_on(serve(&config, license, &door))? {
+        Ended::Served => Ok(ExitCode::SUCCESS),
+        Ended::WhileStarting => {
+            drop(door);
+            leave()
+        }
+    }
 }
 
-async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(), Failure> {
+/// How serving came to its end without an error.
+enum Ended {
+    Served,
+    /// Told to stop while another thread still opens the gallery or prepares the networks.
+    WhileStarting,
+}
+
+/// Ends the process at once, without running what libraries do at its end: another thread is in the middle of using them. To the
+/// files it is as a kill, which an opening gallery withstands.
+fn leave() -> ! {
+    // SAFETY: the call takes a number and does not return.
+    unsafe { libc::_exit(0) }
+}
+
+async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<Ended, Failure> {
     // Before anything slow, so that a SIGTERM during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (listener, engine) = match prepare(config, license, door).await {
+    let mut stop = async || {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "interrupted",
+        }
+    };
+    let prepared = tokio::select! {
+        prepared = prepare(config, license, door) => prepared,
+        signal = stop() => {
+            tracing::info!("{signal} during the start: stopped");
+            return Ok(Ended::WhileStarting);
+        }
+    };
+    let (listener, engine) = match prepared {
         Ok(prepared) => prepared,
         Err(e) if door.0.is_some() => {
             tracing::error!("{e}; until the next attempt the exit button goes on working");
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = stop() => {}
                 () = tokio::time::sleep(BUTTON_ONLY) => {}
             }
             return Err(e);
@@ -145,12 +176,6 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
         let told = told.clone();
         async move { told.notified().await }
     };
-    let mut stop = async || {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "interrupted",
-        }
-    };
     let signals = async {
         // Never inside the macro: with a filter that leaves the line out, it would not wait.
         let signal = stop().await;
@@ -160,13 +185,18 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<(),
         let signal = stop().await;
         tracing::warn!("{signal} again: running requests are cut off");
     };
+    let served = async {
+        http::run(listener, engine.clone(), config.server_options(), shutdown).await?;
+        engine.finish_erasures().await;
+        Ok::<(), Failure>(())
+    };
     tokio::select! {
-        served = http::run(listener, engine, config.server_options(), shutdown) => served?,
+        served = served => served?,
         () = signals => {}
     }
     drop((watchdog, address_file));
     tracing::info!("stopped");
-    Ok(())
+    Ok(Ended::Served)
 }
 
 /// Everything that an exit button can do without.
@@ -181,11 +211,23 @@ async fn prepare(
         Some(door) => Some(Access::new(&config.door, door.clone())?),
         None => None,
     };
-    let mut engine = Engine::start(config.engine_options(), license)?;
+    let mut engine = started(config.engine_options(), license).await?;
     if let Some(access) = access {
         engine.attach_door(access);
     }
     Ok((listener, engine))
+}
+
+/// [`Engine::start`], on a thread of its own: it may take minutes, and a signal is obeyed meanwhile.
+async fn started(options: EngineOptions, license: License) -> Result<Engine, Failure> {
+    let (done, starting) = tokio::sync::oneshot::channel();
+    let start = move || done.send(Engine::start(options, license)).is_ok();
+    std::thread::Builder::new()
+        .name("start".into())
+        .spawn(start)
+        .map_err(while_doing("cannot start a thread"))?;
+    let engine = starting.await.map_err(|_| "the start has panicked")?;
+    Ok(engine?)
 }
 
 /// The door, released at the end whoever else still refers to it.
