@@ -11,9 +11,10 @@ import subprocess
 
 import pytest
 
-from daemon import Daemon, binary, run, wait_until
+from daemon import ROOT, Daemon, binary, run, wait_until
 from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_3, portrait
 from frozen import FROZEN, answers, ask_offline, copy, daemon_on, environment, events, expected, nfc
+from galleries import fingerprint
 
 # Scores of one picture on two processors.
 ALIKE = 0.002
@@ -261,3 +262,42 @@ def test_a_daemon_killed_while_it_upgrades_loses_nobody(tmp_path, open_frozen):
         ]
         point = chosen[min(number, KILLS_OF_THE_DAEMON - 1)]
     assert_as_before(answers(open_frozen(data)))
+
+
+# The way back
+
+
+@pytest.fixture(scope="module")
+def v1() -> str:
+    """The program of V1.0.0, built from the history on first use."""
+    built = subprocess.run([ROOT / "cross/v1.sh"], capture_output=True, text=True)
+    if built.returncode != 0:
+        pytest.fail(built.stderr)
+    return built.stdout.strip()
+
+
+@pytest.mark.timeout(3600)
+def test_v1_refuses_what_this_release_wrote_and_harms_nothing(v1, open_frozen, tmp_path, monkeypatch):
+    """Back on V1.0.0 nobody is served, each collection says why, and no byte of them changes: the newer release serves them again."""
+    daemon = open_frozen()
+    wait_until(lambda: is_present(daemon.data), SECONDS, "everything is written in the present form")
+    daemon.stop()
+    collections = [path for path in (daemon.data / "gallery").iterdir() if path.is_dir()]
+    before = {path.name: fingerprint(path) for path in collections}
+    monkeypatch.setenv("RECOCOMP_BIN", v1)
+    old = open_frozen(daemon.data)
+    wait_until(lambda: old.ask("/license")["status"] == "Authorized", 10, "licensed")
+    assert old.status() == []
+    assert old.log().count("was written in format 3 by a newer release") >= len(collections)
+    door = old.ask("/face/search", collection_name="staff", face_image=portrait(OBAMA), top_k=1, open=True)
+    assert door["err_code"] != 0, "it opens for nobody"
+    old.stop()
+    assert {path.name: fingerprint(path) for path in collections} == before
+    monkeypatch.undo()
+    assert_as_before(answers(open_frozen(daemon.data)))
+
+
+def is_present(data) -> bool:
+    """Every journal has the format that this release writes."""
+    headers = [path.read_bytes()[:16] for path in (data / "gallery").glob("*/journal-*")]
+    return all(header[8] == 3 and header[12] & 1 for header in headers)
