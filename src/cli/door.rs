@@ -232,6 +232,8 @@ fn in_words(mut line: Map<String, Value>) -> String {
     let (seq, time, event, simulated) =
         (take("seq"), take("time"), take("event"), take("simulated"));
     take("uptime");
+    // Somebody may have edited the file.
+    let text = |value: &Value| (value.as_str().unwrap_or_default().escape_debug()).to_string();
     let rest: Vec<String> = (line.iter())
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| format!("{key}={value}"))
@@ -239,8 +241,8 @@ fn in_words(mut line: Map<String, Value>) -> String {
     format!(
         "{:>6}  {}  {:<13} {}{}",
         seq.to_string(),
-        time.as_str().unwrap_or_default(),
-        event.as_str().unwrap_or_default(),
+        text(&time),
+        text(&event),
         rest.join(" "),
         if simulated == true {
             " (simulated)"

@@ -25,6 +25,8 @@ const WAITING: usize = 1024;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often an event log that cannot be written is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// The same for an opening: where its record is required nobody comes in before.
+const OPENING_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often it is said that it cannot be written.
 const FAULT_EVERY: Duration = Duration::from_secs(600);
 
@@ -68,7 +70,7 @@ impl Journal {
             data: data.into(),
             medium,
             log: None,
-            again_at: None,
+            failed_at: None,
             lost: journal.lost.clone(),
             health: journal.health.clone(),
             told_at: None,
@@ -129,8 +131,8 @@ struct Writer {
     medium: Medium,
     /// `None` until it could be opened.
     log: Option<Log>,
-    /// When to try again, after it could not be written.
-    again_at: Option<Instant>,
+    /// When it could not be written, since it last could.
+    failed_at: Option<Instant>,
     lost: Arc<AtomicU64>,
     health: Arc<LogHealth>,
     /// When the fault was last told.
@@ -152,14 +154,14 @@ impl Writer {
                 self.write(&due);
             }
             self.write_lost();
-            if self.again_at.is_none()
+            if self.failed_at.is_none()
                 && let Some(log) = &mut self.log
                 && let Err(e) = log.prepare()
             {
                 self.failed(&e);
             }
         }
-        self.again_at = None;
+        self.failed_at = None;
         for due in self.restraint.rest() {
             self.write(&due);
         }
@@ -226,10 +228,14 @@ impl Writer {
     }
 
     fn append(&mut self, due: &Due, before: impl FnOnce(&mut Log)) -> Option<u64> {
-        if self.again_at.is_some_and(|at| Instant::now() < at) {
+        let pause = match &due.event {
+            Event::Opened(opened) if opened.by == "face" => OPENING_AGAIN_AFTER,
+            _ => AGAIN_AFTER,
+        };
+        if self.failed_at.is_some_and(|at| at.elapsed() < pause) {
             return None;
         }
-        self.again_at = None;
+        self.failed_at = None;
         self.health.waits(true);
         let written = self.append_now(due, before);
         self.health.waits(false);
@@ -266,7 +272,7 @@ impl Writer {
     }
 
     fn failed(&mut self, e: &io::Error) {
-        self.again_at = Some(Instant::now() + AGAIN_AFTER);
+        self.failed_at = Some(Instant::now());
         self.health.set_fault(Some(e.to_string()));
         if (self.told_at).is_none_or(|at| at.elapsed() >= FAULT_EVERY) {
             self.told_at = Some(Instant::now());

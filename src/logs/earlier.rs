@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::record::Record;
+use super::record::{MAX_SEQ, Record};
 use super::{files, lines};
 
 /// Its files, oldest first; the newest has no number.
@@ -24,31 +24,50 @@ pub fn files(data: &Path) -> Vec<PathBuf> {
     all.filter(|path| path.exists()).collect()
 }
 
-/// Everything in it, oldest first, and how many lines cannot be read.
+/// Numbers that are left out where a file cannot be read at all: more than the log ever held.
+const UNREAD: u64 = 1 << 20;
+
+/// What could be read of it.
+pub struct Earlier {
+    /// Oldest first, with rising numbers.
+    pub records: Vec<Record>,
+    /// Lines that cannot be read; of a file that cannot be, one.
+    pub damaged: u64,
+    /// The last number that it may have given.
+    pub last: Option<u64>,
+}
+
+/// Everything in it.
 ///
 /// # Errors
-/// The files cannot be read.
-pub fn read(data: &Path) -> io::Result<(Vec<Record>, u64)> {
+/// This user may not read the files.
+pub fn read(data: &Path) -> io::Result<Earlier> {
     let mut records = Vec::new();
     let mut damaged = 0;
+    let mut unread = 0;
     for path in files(data) {
-        if let Some(file) = files::read(&path)? {
-            damaged += lines::each(file, |line| {
+        let found = files::read(&path).and_then(|file| match file {
+            None => Ok(0),
+            Some(file) => lines::each(file, |line| {
                 let record = serde_json::from_slice(line).ok().and_then(record);
                 record.map(|record| records.push(record)).is_some()
-            })?;
+            }),
+        });
+        match lines::unless_forbidden(found)? {
+            Ok(lines) => damaged += lines,
+            Err(files) => unread += files,
         }
     }
     let (records, dropped) = lines::rising(records, |record| record.seq);
-    Ok((records, damaged + dropped))
-}
-
-/// The last number that it gave.
-///
-/// # Errors
-/// The files cannot be read.
-pub fn last(data: &Path) -> io::Result<Option<u64>> {
-    Ok(read(data)?.0.last().map(|record| record.seq))
+    let last = records.last().map(|record| record.seq);
+    Ok(Earlier {
+        records,
+        damaged: damaged + dropped + unread,
+        last: match unread {
+            0 => last,
+            _ => Some(last.unwrap_or(0).saturating_add(UNREAD).min(MAX_SEQ)),
+        },
+    })
 }
 
 /// A line of it, in the form of today: `event` became the type, what stood beside it the data.

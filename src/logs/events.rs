@@ -60,17 +60,18 @@ struct Newest {
 /// The records of one file, `first` to `until`.
 fn read_file(path: &Path, first: u64, until: u64) -> io::Result<Page> {
     let mut page = Page::default();
-    let Some(file) = files::read(path)? else {
+    let found = files::read(path).and_then(|file| match file {
         // The oldest one may go at any time.
-        return Ok(page);
-    };
-    let damaged = lines::each(file, |line| match serde_json::from_slice::<Record>(line) {
-        Ok(record) if (first..=until).contains(&record.seq) => {
-            page.records.push(record);
-            true
-        }
-        _ => false,
-    })?;
+        None => Ok(0),
+        Some(file) => lines::each(file, |line| match serde_json::from_slice::<Record>(line) {
+            Ok(record) if (first..=until).contains(&record.seq) => {
+                page.records.push(record);
+                true
+            }
+            _ => false,
+        }),
+    });
+    let damaged = lines::unless_forbidden(found)?.unwrap_or_else(|files| files);
     let (records, dropped) = lines::rising(page.records, |record| record.seq);
     Ok(Page {
         records,
@@ -94,7 +95,11 @@ pub fn read(data: &Path, after: u64, limit: usize) -> io::Result<Page> {
         page.records.len() >= limit
     };
     if after.saturating_add(1) < began {
-        let (mut records, damaged) = earlier::read(data)?;
+        let earlier::Earlier {
+            mut records,
+            damaged,
+            ..
+        } = earlier::read(data)?;
         // What an earlier version wrote after this one had begun has numbers that were given anew.
         let all = records.len();
         records.retain(|record| record.seq < began);
@@ -160,7 +165,7 @@ impl Log {
             let until = (files.get(at + 1)).map_or(MAX_SEQ, |(next, _)| next - 1);
             let page = read_file(path, *first, until)?;
             if at + 1 == files.len() {
-                aside = page.damaged > u64::from(is_torn(path)?);
+                aside = page.damaged > u64::from(is_torn(path).unwrap_or(false));
             }
             last = page.records.last().map(|record| record.seq);
             if last.is_some() {
@@ -169,7 +174,7 @@ impl Log {
         }
         let last = match last {
             Some(last) => Some(last),
-            None => earlier::last(data)?,
+            None => earlier::read(data)?.last,
         };
         let begins = files.is_empty();
         let given = match found {

@@ -299,6 +299,43 @@ fn a_number_changed_in_the_log_of_version_1_0_0_wraps_nothing() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_at_all_ends_no_log() {
+    // A folder and a pipe where files should be.
+    let data = tempfile::tempdir().unwrap();
+    let last = with_earlier(data.path(), 3);
+    let newest_of_all = data.path().join("door/events.jsonl");
+    std::fs::remove_file(&newest_of_all).unwrap();
+    std::fs::create_dir(&newest_of_all).unwrap();
+    let mut log = open(data.path());
+    assert!(
+        append(&mut log, "door.started") > last,
+        "what it may have held is left out"
+    );
+    drop(log);
+    assert_eq!(all(data.path()).damaged, 1);
+    let data = with_records(3);
+    let file = newest(data.path());
+    std::fs::remove_file(&file).unwrap();
+    make_pipe(&file);
+    let mut log = open(data.path());
+    assert!(append(&mut log, "door.started") > 3);
+    drop(log);
+    let page = all(data.path());
+    assert_eq!(
+        (page.damaged, page.records.last().unwrap().kind.as_str()),
+        (1, "door.started")
+    );
+}
+
+fn make_pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo")
+        .arg(path)
+        .status()
+        .unwrap();
+    assert!(made.success());
+}
+
+#[test]
 fn what_else_lies_in_the_folder_is_none_of_its_files() {
     let data = with_records(2);
     for name in [

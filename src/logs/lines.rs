@@ -12,6 +12,21 @@ const MOST: u64 = 32 << 20;
 /// No log skips so many numbers: what stands behind such a jump was not written by this program.
 const LARGEST_JUMP: u64 = 1 << 32;
 
+/// What cannot be read of a file counts as one line, unless it is this user who may not.
+///
+/// # Errors
+/// The file belongs to somebody else.
+pub fn unless_forbidden<T>(read: io::Result<T>) -> io::Result<Result<T, u64>> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Err(e),
+        Err(e) => {
+            tracing::warn!("logs: a file cannot be read: {e}");
+            Ok(Err(1))
+        }
+    }
+}
+
 /// The lines of a file, without their ends, to `take`, which says whether it could read one. Returns how many it could not.
 ///
 /// Zeros, endless lines and whatever else is no text count as one line each.
