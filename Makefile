@@ -26,7 +26,13 @@ endif
 arch := $(shell uname -m)
 triple := $(arch)-unknown-linux-gnu
 binary := $(or $(CARGO_TARGET_DIR),target)/$(triple)/release/recocomp
-cache := $(or $(RECOCOMP_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/recocomp)
+export RECOCOMP_CACHE := $(shell cross/lib/places.sh cache)
+cache := $(RECOCOMP_CACHE)
+# Of its own where cargo cannot write into the usual one.
+cargo_home := $(shell cross/lib/places.sh cargo-home)
+ifneq ($(cargo_home),)
+export CARGO_HOME := $(cargo_home)
+endif
 # One profile and one set of features everywhere, so that build and test share what they compile. The release profile also in
 # tests: an unoptimised scan of a gallery takes minutes.
 flags := --release --features=$(FEATURES)
@@ -147,6 +153,10 @@ test-dist: ## releases and packages with a throw-away vendor key, and everything
 test-encrypted-data: build ## the encrypted data partition of the guide in a virtual machine (amd64; minutes; not part of test)
 	@RECOCOMP_BIN="$$(realpath '$(binary)')" tests/encrypted_data/run.sh
 
+.PHONY: test-fresh
+test-fresh: ## set-up, make run and make test in minimal Debians in a chroot (hours; root); FRESH="bookworm trixie" DECOYS="0 1" FRESH_GOALS="run test"
+	@tests/fresh/run.sh
+
 .PHONY: test-unsafe
 test-unsafe: ## the gallery's unit tests under AddressSanitizer
 	@fuzz/test.sh
@@ -203,7 +213,7 @@ clean: ## remove what cargo built
 
 .PHONY: distclean
 distclean: clean ## also remove the runtime, its sources, the Python environments and the tools from the cache
-	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv,encrypted-data,debian-arm64,fuzz-corpus,models-{out,packages,venv}}; do \
+	@for path in .runtime '$(cache)'/{tflite,rust,tools,venv,cargo,setup-*,encrypted-data,debian-arm64,debian-fresh,fuzz-corpus,models-{out,packages,venv}}; do \
 	  if [[ -e $$path ]]; then echo "removing $$path"; rm -rf "$$path"; fi; \
 	done
 	@if [[ -e '$(DATA)' ]]; then echo 'left alone: $(DATA), the data of `make run`'; fi

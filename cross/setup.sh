@@ -2,72 +2,77 @@
 # setup.sh [ARCH]: sees to it that the tools for a build are here, for this machine or for ARCH (aarch64, armv7) as well; with
 # "package" those for trying the Debian package.
 #
-# Installs from apt what is missing and nothing else, with sudo when not root. Where it cannot, it says what to install.
+# Installs from apt what is missing and nothing else, with sudo when not root. Where it cannot, it says what to install. Each tool is tried
+# as the build will use it, before minutes are spent on compiling. What was found is remembered as long as the tools stay what they are.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 arch=${1:-$(uname -m)}
 
-packages=()
-reasons=()
-want() { # PACKAGE WHAT-FOR
-  packages+=("$1")
-  reasons+=("$1: $2")
-}
-want_command() { # COMMAND PACKAGE WHAT-FOR
-  command -v "$1" >/dev/null || want "$2" "$3"
-}
-any_file() { # FILE...: does one of them exist?
-  local file
-  for file in "$@"; do
-    if [[ -e $file ]]; then return 0; fi
-  done
-  return 1
+# shellcheck source=cross/lib/tools.sh
+. "$root/cross/lib/tools.sh"
+
+missing() { # lists in packages and reasons what is not here
+  packages=() reasons=()
+  want() { # PACKAGE WHAT-FOR
+    packages+=("$1")
+    reasons+=("$1: $2")
+  }
+  want_command() { # COMMAND PACKAGE WHAT-FOR
+    command -v "$1" >/dev/null || want "$2" "$3"
+  }
+  has_compiler g++ || want g++ 'compiles the TensorFlow Lite runtime'
+  # cargo links with cc, as gcc installs it.
+  runs cc || want gcc 'links what cargo builds'
+  runs cmake || want cmake 'configures the runtime'
+  runs ninja || want ninja-build 'runs its build'
+  runs xz || want xz-utils 'unpacks its sources'
+  want_command bzip2 bzip2 'unpacks its sources'
+  runs curl || want curl 'downloads its sources'
+  [[ -s /etc/ssl/certs/ca-certificates.crt || ${SSL_CERT_FILE:-} || -d /etc/pki ]] || want ca-certificates 'lets downloads be trusted'
+  runs flock || want util-linux 'keeps two builds apart'
+  runs python3 || want python3 'makes its headers, runs the black-box tests'
+  runs strace || want strace 'shows the black-box tests what the daemon asks of the kernel'
+  runs systemd-analyze || want systemd 'lets the black-box tests judge the unit of the service'
+  want_command djpeg libjpeg-turbo-progs 'what the black-box tests compare decoded JPEGs with'
+  runs file || want file 'tells whether a program is static'
+  [[ ${OPENSSL_DIR:-} ]] || runs pkg-config || want pkg-config 'lets the build script of tflitec find OpenSSL'
+  has_openssl || want libssl-dev 'needed by the build script of tflitec'
+  has_libclang || want libclang-dev 'bindgen reads the headers of TensorFlow Lite with it'
+  has_venv || want python3-venv 'a place for the black-box tests and their packages'
+  case $arch in
+    "$(uname -m)") ;;
+    aarch64)
+      has_compiler aarch64-linux-gnu-g++ || want g++-aarch64-linux-gnu 'cross compiler for 64-bit ARM'
+      want_command qemu-aarch64-static qemu-user-static 'runs ARM programs here'
+      ;;
+    armv7)
+      has_compiler arm-linux-gnueabihf-g++ || want g++-arm-linux-gnueabihf 'cross compiler for 32-bit ARM'
+      want_command qemu-arm-static qemu-user-static 'runs ARM programs here'
+      ;;
+    package)
+      want_command debootstrap debootstrap 'makes the Debian in which the package is tried'
+      want_command unshare util-linux 'keeps that Debian apart from this machine'
+      want_command dpkg-deb dpkg 'reads the package'
+      ;;
+    *)
+      printf 'unknown architecture %s: x86_64, aarch64, armv7 and package are known\n' "$arch" >&2
+      exit 2
+      ;;
+  esac
 }
 
-want_command g++ g++ 'compiles the TensorFlow Lite runtime'
-want_command cmake cmake 'configures it'
-want_command ninja ninja-build 'runs its build'
-want_command xz xz-utils 'unpacks its sources'
-want_command bzip2 bzip2 'unpacks its sources'
-want_command curl curl 'downloads its sources'
-want_command flock util-linux 'keeps two builds apart'
-want_command python3 python3 'makes its headers, runs the black-box tests'
-want_command strace strace 'shows the black-box tests what the daemon asks of the kernel'
-want_command systemd-analyze systemd 'lets the black-box tests judge the unit of the service'
-want_command djpeg libjpeg-turbo-progs 'what the black-box tests compare decoded JPEGs with'
-want_command file file 'tells whether a program is static'
-want_command pkg-config pkg-config 'lets the build script of tflitec find OpenSSL'
-any_file /usr/include/openssl/ssl.h "${OPENSSL_DIR:-/nowhere}" || want libssl-dev 'needed by the build script of tflitec'
-any_file /usr/lib/llvm-*/lib/libclang*.so* "${LIBCLANG_PATH:-/nowhere}" /usr/lib64/libclang.so* ||
-  want libclang-dev 'bindgen reads the headers of TensorFlow Lite with it'
-if command -v python3 >/dev/null; then
-  # -S -E: without the site packages this takes 20 ms instead of 100
-  python3 -S -E -c 'import ensurepip, venv' 2>/dev/null || want python3-venv 'a place for the black-box tests and their packages'
-else
-  want python3-venv 'a place for the black-box tests and their packages'
-fi
-case $arch in
-  "$(uname -m)") ;;
-  aarch64)
-    want_command aarch64-linux-gnu-g++ g++-aarch64-linux-gnu 'cross compiler for 64-bit ARM'
-    want_command qemu-aarch64-static qemu-user-static 'runs ARM programs here'
-    ;;
-  armv7)
-    want_command arm-linux-gnueabihf-g++ g++-arm-linux-gnueabihf 'cross compiler for 32-bit ARM'
-    want_command qemu-arm-static qemu-user-static 'runs ARM programs here'
-    ;;
-  package)
-    want_command debootstrap debootstrap 'makes the Debian in which the package is tried'
-    want_command unshare util-linux 'keeps that Debian apart from this machine'
-    want_command dpkg-deb dpkg 'reads the package'
-    ;;
-  *)
-    printf 'unknown architecture %s: x86_64, aarch64, armv7 and package are known\n' "$arch" >&2
-    exit 2
-    ;;
-esac
+# What the answer depends on: the tools, and what decides where they are looked for.
+state() {
+  printf '%s\n' "$arch" "$PATH" "${LIBCLANG_PATH:-}" "${LLVM_CONFIG_PATH:-}" "${LD_LIBRARY_PATH:-}" "${LIBRARY_PATH:-}" "${OPENSSL_DIR:-}"
+  cat "${BASH_SOURCE[0]}" "$root/cross/lib/tools.sh"
+  # Every package that is installed or removed changes it; the folders, where somebody installs without apt.
+  stat -L -c '%n %Y %s' /var/lib/dpkg/status /usr/bin /usr/local/bin /usr/lib /usr/lib/llvm-* /usr/local/lib 2>/dev/null || true
+}
+known=$("$root/cross/lib/places.sh" cache)/setup-$arch
+now=$(state | sha256sum)
 
+if [[ $(cat "$known" 2>/dev/null) != "$now" ]]; then missing; else packages=(); fi
 if ((${#packages[@]} > 0)); then
   as_root=()
   if ((EUID != 0)); then as_root=(sudo); fi
@@ -93,7 +98,14 @@ if ((${#packages[@]} > 0)); then
     exit 1
   fi
   rm -f "$log"
+  missing
+  if ((${#packages[@]} > 0)); then
+    printf '%s\n' 'apt-get installed everything, and yet this does not work:' "${reasons[@]/#/  }" >&2
+    exit 1
+  fi
 fi
+mkdir -p "${known%/*}"
+state | sha256sum >"$known"
 
 # --- Rust
 wanted=$(sed -nE 's/^rust-version *= *"([0-9.]+)".*/\1/p' "$root/Cargo.toml")
