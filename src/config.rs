@@ -20,7 +20,7 @@ use crate::gallery::Fusion;
 use crate::http::ServerOptions;
 use crate::inference::ModelPaths;
 use crate::recognition::{FaceChoice, FarLooks, GateLimits, PictureLimits, RecognizerOptions};
-use crate::regular_file;
+use crate::text_file::{self, SETTINGS_BYTES, TextFileError};
 
 /// Read when `--config` is absent and the file exists.
 pub const DEFAULT_PATH: &str = "/etc/recocomp/recocomp.toml";
@@ -213,7 +213,7 @@ pub enum ConfigError {
     #[error("cannot read the configuration {path}: {source}", path = path.display())]
     Read {
         path: PathBuf,
-        source: std::io::Error,
+        source: TextFileError,
     },
     #[error("the configuration {path} is wrong: {reason}", path = path.display())]
     Wrong { path: PathBuf, reason: String },
@@ -230,7 +230,7 @@ impl Config {
             None if Path::new(DEFAULT_PATH).exists() => Path::new(DEFAULT_PATH),
             None => return Ok(Config::default()),
         };
-        let text = regular_file::read_to_string(path).map_err(|source| ConfigError::Read {
+        let text = text_file::read(path, SETTINGS_BYTES).map_err(|source| ConfigError::Read {
             path: path.into(),
             source,
         })?;
@@ -242,7 +242,7 @@ impl Config {
 
     /// The data folder of a configuration that [`Config::load`] refuses, as far as the file can be read.
     pub fn data_folder_despite_mistakes(path: Option<&Path>) -> PathBuf {
-        let text = regular_file::read_to_string(path.unwrap_or(Path::new(DEFAULT_PATH)));
+        let text = text_file::read(path.unwrap_or(Path::new(DEFAULT_PATH)), SETTINGS_BYTES);
         let text = text.unwrap_or_default();
         let (table, _) = toml::de::DeTable::parse_recoverable(&text);
         let named = (table.get_ref().get("storage"))

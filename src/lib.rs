@@ -17,6 +17,8 @@
 //! | [`logs`] | what happened and who did it: the two logs |
 //! | [`telemetry`] | logs, the service manager |
 //! | [`regular_file`] | opening what may be a pipe or a device |
+//! | [`text_file`] | files that people write: settings, secrets |
+//! | [`shown`] | what comes from outside, as people may be shown it |
 
 pub mod cli;
 pub mod config;
@@ -30,7 +32,9 @@ pub mod license;
 pub mod logs;
 pub mod recognition;
 pub mod regular_file;
+pub mod shown;
 pub mod telemetry;
+pub mod text_file;
 
 /// Version of the product as the API spells it, `V` and the version of the crate.
 pub const VERSION: &str = concat!("V", env!("CARGO_PKG_VERSION"));

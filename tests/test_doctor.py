@@ -311,4 +311,5 @@ def test_a_token_that_is_none(data, tmp_path):
     token.write_text("short")
     assert "at least 16" in of_door(Examined(data, config=config))
     token.write_text("0123456789abcdef")
+    token.chmod(0o600)
     assert "door.token_file" not in of_door(Examined(data, config=config))

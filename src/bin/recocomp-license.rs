@@ -11,9 +11,10 @@ use clap::{Args, Parser};
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use recocomp::license::date::{self, DAY, Seconds};
-use recocomp::license::file::{self, MAX_BYTES, tidy, verify};
+use recocomp::license::file::{self, MAX_BYTES, tidy, verify, verify_or_explain};
 use recocomp::license::keys::{TrustedKey, trusted_keys};
 use recocomp::license::{Limits, Terms, from_hex, hex, request};
+use recocomp::text_file::{TextFileError, decode};
 use zeroize::Zeroizing;
 
 type Failure = Box<dyn std::error::Error>;
@@ -138,7 +139,12 @@ fn issue(arguments: Issue) -> Result<(), Failure> {
             None,
         ),
         (None, Some(path)) => {
-            let request = request::parse(&String::from_utf8_lossy(&read(path)?))?;
+            let bytes = read(path)?;
+            let request = match decode(&bytes) {
+                // A mail program may have changed the letters of the customer's name, which is not what counts.
+                Err(TextFileError::NotUtf8(_)) => request::parse(&String::from_utf8_lossy(&bytes))?,
+                text => request::parse(text.map_err(|e| format!("{}: {e}", path.display()))?)?,
+            };
             (request.device, request.customer)
         }
         (None, None) => return Err("--device or --request is missing".into()),
@@ -199,7 +205,7 @@ fn inspect(arguments: &Inspect) -> Result<(), Failure> {
             );
             Ok(signed)
         }
-        Err(_) => Err(e),
+        Err(_) => Err(verify_or_explain(&file, &keys).err().unwrap_or(e)),
     });
     let (terms, key) = checked?;
     print!("{}", terms.render());
@@ -231,7 +237,7 @@ fn when(text: &str, from: Seconds) -> Result<Option<Seconds>, Failure> {
 fn read_key(path: &Path) -> Result<SigningKey, Failure> {
     let wrong = |what: &str| -> Failure { format!("{}: {what}", path.display()).into() };
     let text = Zeroizing::new(read(path)?);
-    let text = str::from_utf8(&text).map_err(|_| wrong("this is no key file"))?;
+    let text = decode(&text).map_err(|e| wrong(&e.to_string()))?;
     let mut lines = text.lines();
     if lines.next() != Some(KEY_LINE) {
         return Err(wrong("this is no key file"));

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::data::DataArguments;
 use super::{Failure, print, while_doing};
 use crate::logs::audit::{self, Head};
+use crate::shown::{self, Shown};
 
 /// The audit log: who did what, each record chained to the one before
 #[derive(Subcommand)]
@@ -66,7 +67,7 @@ pub fn run(verb: &Verb) -> Result<(), Failure> {
         Verb::Head(place) => {
             let data = place.data.load()?.storage.data;
             let found =
-                audit::verify(&data, None).map_err(while_doing(audit::folder(&data).display()))?;
+                audit::verify(&data, None).map_err(while_doing(audit::folder(&data).shown()))?;
             println!("{}:{}", found.head.seq, found.head.hash);
             Ok(())
         }
@@ -76,9 +77,9 @@ pub fn run(verb: &Verb) -> Result<(), Failure> {
 fn verify(arguments: &Verify) -> Result<(), Failure> {
     let data = arguments.place.data.load()?.storage.data;
     let found = audit::verify(&data, arguments.head.as_ref())
-        .map_err(while_doing(audit::folder(&data).display()))?;
+        .map_err(while_doing(audit::folder(&data).shown()))?;
     for fault in &found.faults {
-        println!("{fault}");
+        println!("{}", fault.to_string().shown());
     }
     if found.more_faults > 0 {
         println!("and {} more", found.more_faults);
@@ -101,11 +102,11 @@ fn verify(arguments: &Verify) -> Result<(), Failure> {
 fn show(arguments: &Show) -> Result<(), Failure> {
     let data = arguments.place.data.load()?.storage.data;
     let entries =
-        audit::read(&data, arguments.after).map_err(while_doing(audit::folder(&data).display()))?;
+        audit::read(&data, arguments.after).map_err(while_doing(audit::folder(&data).shown()))?;
     let mut text = String::new();
     for entry in &entries {
         if arguments.json {
-            text += &serde_json::to_string(entry)?;
+            text += &shown::json(&serde_json::to_string(entry)?);
         } else {
             let event = entry.event.map(|seq| format!(" event={seq}"));
             text += &format!(
@@ -113,8 +114,8 @@ fn show(arguments: &Show) -> Result<(), Failure> {
                 entry.seq,
                 entry.time,
                 entry.kind,
-                serde_json::to_string(&entry.actor)?,
-                serde_json::to_string(&entry.data)?,
+                serde_json::to_string(&entry.actor)?.shown(),
+                serde_json::to_string(&entry.data)?.shown(),
                 event.unwrap_or_default(),
             );
         }

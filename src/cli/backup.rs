@@ -18,6 +18,7 @@ use crate::gallery::portable::{
 };
 use crate::gallery::storage::{Access, Disk, Storage};
 use crate::gallery::{GalleryError, Snapshot};
+use crate::shown::Shown;
 
 /// Write all collections into one sealed file
 ///
@@ -139,7 +140,7 @@ impl Target<'_> {
         };
         println!(
             "wrote {}: {} collections, {} people, {} features, {}{read_back}",
-            self.path.display(),
+            self.path.shown(),
             summary.collections,
             summary.people,
             summary.features,
@@ -162,7 +163,7 @@ impl Target<'_> {
         if begun {
             eprintln!(
                 "going on with {}, in which {} of {} collections are whole already",
-                partial.display(),
+                partial.shown(),
                 snapshots.len() - left.len(),
                 snapshots.len()
             );

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{Failure, while_doing};
 use crate::gallery::portable::Identity;
+use crate::shown::Shown;
 
 /// Make a pair of keys for backups
 ///
@@ -39,10 +40,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .map_err(while_doing(path.display()))?;
+        .map_err(while_doing(path.shown()))?;
     (file.write_all(text.as_bytes()))
         .and_then(|()| file.sync_all())
-        .map_err(while_doing(path.display()))?;
+        .map_err(while_doing(path.shown()))?;
     println!("{recipient}");
     Ok(())
 }

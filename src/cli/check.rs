@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::Failure;
 use super::data::{DataArguments, template_space};
 use super::inventory::{Entry, inventory};
+use super::{Failure, print_json};
+use crate::shown::{self, Shown};
 
 /// Read every stored face and say what is damaged
 ///
@@ -28,7 +29,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     match check(arguments) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("recocomp: {error}");
+            eprintln!("recocomp: {}", shown::lines(&error.to_string()));
             ExitCode::from(2)
         }
     }
@@ -39,14 +40,17 @@ fn check(arguments: &Arguments) -> Result<u8, Failure> {
     let mut collections = inventory(&config, true)?;
     match template_space(&config) {
         Ok(space) => note_other_models(&mut collections, &space),
-        Err(error) => eprintln!("warning: which model the daemon runs is not known: {error}"),
+        Err(error) => {
+            let error = error.to_string().shown();
+            eprintln!("warning: which model the daemon runs is not known: {error}");
+        }
     }
     let damaged = (collections.iter()).any(|c| !c.is_sound() && !c.unchecked);
     let unchecked = collections.iter().any(|c| c.unchecked);
     match arguments.json {
         true => {
             let sound = !damaged && !unchecked;
-            println!("{}", json!({"sound": sound, "collections": collections}));
+            print_json(&json!({"sound": sound, "collections": collections}))?;
         }
         false => print(&collections),
     }

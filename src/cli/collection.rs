@@ -12,10 +12,11 @@ use super::data::{DataArguments, open_gallery, template_space};
 use super::inventory::{Entry, inventory};
 use super::restore::{bring, check_license, check_model, check_room, take, verify};
 use super::secret::{KeyArguments, LockArguments};
-use super::{Failure, print};
+use super::{Failure, print, print_json};
 use crate::engine::check_collection_name;
 use crate::gallery::portable::Reader;
 use crate::gallery::{GalleryError, MAX_COLLECTIONS};
+use crate::shown::Shown;
 
 /// List, show, export and import collections
 #[derive(Subcommand)]
@@ -105,7 +106,7 @@ pub fn run(verb: &Verb) -> Result<ExitCode, Failure> {
 fn list(arguments: &ListArguments) -> Result<(), Failure> {
     let collections = inventory(&arguments.data.load()?, false)?;
     if arguments.json {
-        return print(&format!("{}\n", json!({"collections": collections})));
+        return print_json(&json!({"collections": collections}));
     }
     let mut text = String::new();
     for collection in &collections {
@@ -138,18 +139,21 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
                 .map(|(target, features)| json!({"target_id": target, "features": features.len()}));
             shown["everyone"] = people.collect();
         }
-        return print(&format!("{shown}\n"));
+        return print_json(&shown);
     }
     let mut text = String::new();
     let number = |number: Option<usize>| number.unwrap_or_default().to_string();
     for (what, value) in [
-        ("name", collection.title().to_owned()),
+        ("name", collection.title()),
         ("uuid", collection.uuid.clone()),
         ("created", collection.created.clone().unwrap_or_default()),
         ("updated", collection.updated.clone().unwrap_or_default()),
         ("people", number(collection.people)),
         ("features", number(collection.features)),
-        ("model", collection.model.clone().unwrap_or_default()),
+        (
+            "model",
+            collection.model.as_deref().unwrap_or_default().shown(),
+        ),
         ("on disk", HumanBytes(collection.bytes).to_string()),
     ] {
         text += &format!("{what:<9} {value}\n");
@@ -158,7 +162,7 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
         text += &format!("{:<9} {finding}\n", "finding");
     }
     for (target, features) in people {
-        text += &format!("{:>9} features  {target}\n", features.len());
+        text += &format!("{:>9} features  {}\n", features.len(), target.shown());
     }
     print(&text)
 }
@@ -199,7 +203,7 @@ fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let [head] = reader.heads() else {
         return Err(format!(
             "{} holds {} collections; recocomp restore picks from it with --collection",
-            arguments.file.display(),
+            arguments.file.shown(),
             reader.heads().len()
         )
         .into());

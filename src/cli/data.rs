@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::gallery::{self, Gallery, GalleryError, SealError, Surveyed, survey};
 use crate::inference::ModelSet;
 use crate::license::device::DeviceIdentity;
+use crate::shown::Shown;
 
 /// Ends the name of a collection that `restore --replace` has not finished with. The API gives out no name with a full stop, so
 /// it is never one of a customer's.
@@ -62,7 +63,7 @@ fn explain(error: &GalleryError, directory: &Path) -> Failure {
 pub(super) fn no_gallery(directory: &Path) -> Failure {
     format!(
         "there is no gallery at {}; name the daemon's data folder with --data or its configuration with --config",
-        directory.display()
+        directory.shown()
     )
     .into()
 }
@@ -102,7 +103,11 @@ pub(super) fn open_gallery(
         error => explain(&error, &directory),
     })?;
     for warning in gallery.warnings() {
-        eprintln!("warning: {}: {}", warning.directory.display(), warning.what);
+        eprintln!(
+            "warning: {}: {}",
+            warning.directory.shown(),
+            warning.what.shown()
+        );
     }
     Ok(gallery)
 }

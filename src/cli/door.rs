@@ -15,6 +15,7 @@ use crate::door::gpio::{self, GpioError, Output, Pins};
 use crate::door::lock::{LockError, PinLock};
 use crate::logs::events::Log;
 use crate::logs::{self, Medium, Moment};
+use crate::shown::{self, Shown};
 
 /// The lock of the door: its safe state, a test of the wiring, what happened
 #[derive(Subcommand)]
@@ -116,7 +117,7 @@ fn safe(place: &Place) -> Result<(), Failure> {
     let _lock = match PinLock::take_existing(&data) {
         Ok(lock) => lock,
         Err(LockError::Storage(e)) if e.kind() != ErrorKind::PermissionDenied => {
-            eprintln!("warning: {e}");
+            eprintln!("warning: {}", e.to_string().shown());
             None
         }
         Err(e) => return Err(e.into()),
@@ -124,7 +125,7 @@ fn safe(place: &Place) -> Result<(), Failure> {
     let in_use = match &place.board {
         Some(_) => None,
         None => Board::in_use(&data).unwrap_or_else(|e| {
-            eprintln!("warning: {e}");
+            eprintln!("warning: {}", e.to_string().shown());
             None
         }),
     };
@@ -202,7 +203,7 @@ fn show(arguments: &Events) -> Result<(), Failure> {
     let data = arguments.place.config()?.storage.data;
     let after = arguments.after.unwrap_or(0);
     let page = logs::events::read(&data, after, usize::MAX)
-        .map_err(while_doing(logs::events::folder(&data).display()))?;
+        .map_err(while_doing(logs::events::folder(&data).shown()))?;
     let mut lines: Vec<Map<String, Value>> = page.records.iter().filter_map(events::line).collect();
     match (arguments.after, arguments.last) {
         (Some(_), _) => lines.truncate(arguments.limit.unwrap_or(usize::MAX)),
@@ -214,8 +215,8 @@ fn show(arguments: &Events) -> Result<(), Failure> {
     let mut text = String::new();
     for line in lines {
         match arguments.json {
-            true => text += &serde_json::to_string(&line)?,
-            false => text += &in_words(line),
+            true => text += &shown::json(&serde_json::to_string(&line)?),
+            false => text += &in_words(line).shown(),
         }
         text.push('\n');
     }

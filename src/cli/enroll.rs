@@ -13,18 +13,21 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
 use walkdir::WalkDir;
+use zeroize::Zeroizing;
 
 use self::client::{Client, resolve};
 use self::doubts::Told;
 use super::bench::progress_bar;
 use super::serve::AddressFile;
-use super::{Failure, while_doing};
+use super::{Failure, secret, while_doing};
 use crate::config::Config;
 use crate::engine::{
     Asked, Code, EncodedPicture, Engine, Error, Item, check_collection_name, new_target_id,
 };
 use crate::license::{self, License};
 use crate::recognition::{EncodedFile, FarLooks};
+use crate::shown::Shown;
+use crate::text_file::{self, Pipes};
 use crate::{inference, telemetry};
 
 /// Enrol a folder of pictures
@@ -114,13 +117,13 @@ struct Report {
 impl Report {
     fn print(&self) {
         for (path, reason) in &self.refused {
-            println!("refused: {}: {reason}", path.display());
+            println!("refused: {}: {}", path.shown(), reason.shown());
         }
         for (path, reason) in &self.doubtful {
-            println!("doubtful: {}: {reason}", path.display());
+            println!("doubtful: {}: {}", path.shown(), reason.shown());
         }
         if let Some(remark) = &self.remark {
-            println!("{remark}");
+            println!("{}", remark.shown());
         }
         let doubtful = match self.doubtful.len() {
             0 => String::new(),
@@ -174,7 +177,7 @@ async fn enrol(
                 // What was done and refused so far is worth knowing all the same.
                 bar.abandon();
                 report.print();
-                return Err(while_doing(path.display())(e));
+                return Err(while_doing(path.shown())(e));
             }
         }
         bar.inc(1);
@@ -197,7 +200,7 @@ fn read_picture(path: &Path, max_bytes: usize) -> Result<Vec<u8>, String> {
 /// The files below `folder` with their people, and the ones that cannot be taken.
 fn pictures_below(folder: &Path) -> Result<(Vec<Portrait>, Vec<Refused>), Failure> {
     if !folder.is_dir() {
-        return Err(format!("{}: there is no such folder", folder.display()).into());
+        return Err(format!("{}: there is no such folder", folder.shown()).into());
     }
     let (mut found, mut refused) = (Vec::new(), Vec::new());
     for entry in (WalkDir::new(folder).follow_links(true)).sort_by_file_name() {
@@ -224,7 +227,7 @@ fn pictures_below(folder: &Path) -> Result<(Vec<Portrait>, Vec<Refused>), Failur
         }
     }
     match found.is_empty() && refused.is_empty() {
-        true => Err(format!("{}: no pictures in this folder", folder.display()).into()),
+        true => Err(format!("{}: no pictures in this folder", folder.shown()).into()),
         false => Ok((found, refused)),
     }
 }
@@ -409,8 +412,14 @@ impl Arguments {
     /// The token that was given; not in the command line, which ps shows to everybody.
     fn token(&self) -> Result<Option<String>, Failure> {
         let given = match &self.token_file {
-            Some(path) => Some(std::fs::read_to_string(path).map_err(while_doing(path.display()))?),
-            None => (std::env::var("RECOCOMP_TOKEN").ok()).filter(|token| !token.is_empty()),
+            Some(path) => {
+                let wrong = while_doing(format!("the token file {}", path.shown()));
+                let token = text_file::read_token(path, Pipes::Taken).map_err(wrong)?;
+                Some(secret::told(token).text)
+            }
+            None => (std::env::var("RECOCOMP_TOKEN").ok())
+                .filter(|token| !token.is_empty())
+                .map(Zeroizing::new),
         };
         let token = given.map(|token| token.trim().to_owned());
         let is_right = |t: &String| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic());
@@ -424,8 +433,8 @@ impl Arguments {
 /// The token of this device's door, for the daemon on this device and no other.
 fn token_of_door(config: &Config) -> Option<String> {
     let path = config.door.token_file.as_ref()?;
-    let text = std::fs::read_to_string(path).ok()?;
-    Some(text.trim().to_owned())
+    let token = text_file::read_token(path, Pipes::Refused).ok()?;
+    Some(token.text.to_string())
 }
 
 #[cfg(test)]

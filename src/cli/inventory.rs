@@ -12,6 +12,7 @@ use super::Failure;
 use super::data::{RESTORING, surveyed};
 use crate::config::Config;
 use crate::gallery::{GalleryError, Snapshot, Surveyed};
+use crate::shown::Shown;
 
 /// A collection on disk.
 #[derive(Serialize)]
@@ -53,7 +54,7 @@ impl Entry {
             features: None,
             model: None,
             bytes,
-            findings: surveyed.findings,
+            findings: surveyed.findings.iter().map(|f| f.shown()).collect(),
             unchecked: false,
             snapshot: None,
         };
@@ -76,8 +77,8 @@ impl Entry {
     }
 
     /// Name, or the folder's if there is none to be had.
-    pub fn title(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.uuid)
+    pub fn title(&self) -> String {
+        self.name.as_deref().unwrap_or(&self.uuid).shown()
     }
 
     /// `4 people, 7 features, 12 KiB, model ...`
@@ -85,6 +86,7 @@ impl Entry {
         let size = HumanBytes(self.bytes);
         match (self.people, self.features, &self.model) {
             (Some(people), Some(features), Some(model)) => {
+                let model = model.shown();
                 format!("{people} people, {features} features, {size}, model {model}")
             }
             _ => format!("unreadable, {size}"),

@@ -15,6 +15,8 @@ use crate::license::keys::trusted_keys;
 use crate::license::{
     self, State, Terms, Verdict, date, license_file, read_file, this_device, write_durably,
 };
+use crate::shown::{self, Shown};
+use crate::text_file::{self, TextFileError};
 
 /// Request, install and show the license of this device
 #[derive(Subcommand)]
@@ -77,30 +79,35 @@ fn request(arguments: &RequestArguments) -> Result<(), Failure> {
     let text = license::request::request(&this_device(), customer)?;
     match &arguments.output {
         None => print!("{text}"),
-        Some(path) => fs::write(path, text).map_err(while_doing(path.display()))?,
+        Some(path) => fs::write(path, text).map_err(while_doing(path.shown()))?,
     }
     Ok(())
 }
 
 fn install(arguments: &InstallArguments) -> Result<(), Failure> {
-    let data = arguments.data.load()?.storage.data;
+    let config = arguments.data.load()?;
+    let data = config.storage.data;
     let place = license_file(&data);
-    let bytes = tidy(&read(&arguments.file)?);
+    let bytes = read(&arguments.file)?;
+    if let Err(e @ TextFileError::Utf16) = text_file::decode(&bytes) {
+        return Err(while_doing(arguments.file.shown())(e));
+    }
+    let bytes = tidy(&bytes);
     // Judged where it will be, by the rules and the record of the time of the daemon, before it gets its name.
     let candidate = data.join("recocomp.license.candidate");
-    write_durably(&candidate, &bytes, 0o644).map_err(while_doing(data.display()))?;
+    write_durably(&candidate, &bytes, 0o644).map_err(while_doing(data.shown()))?;
     let verdict = license::assess(&data, &candidate);
     let installed = match verdict.state {
         State::Authorized | State::ClockRollback => fs::rename(&candidate, &place)
             .and_then(|()| fs::File::open(&data)?.sync_all())
-            .map_err(while_doing(place.display())),
+            .map_err(while_doing(place.shown())),
         state => Err(format!("not installed, {state}: {}", verdict.detail).into()),
     };
     if installed.is_err() {
         let _ = fs::remove_file(&candidate);
     }
     installed?;
-    println!("{}: {}", verdict.state, verdict.detail);
+    println!("{}: {}", verdict.state, verdict.detail.shown());
     Ok(())
 }
 
@@ -110,11 +117,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let input: Box<dyn Read> = match path == Path::new("-") {
         true => Box::new(std::io::stdin()),
-        false => Box::new(fs::File::open(path).map_err(while_doing(path.display()))?),
+        false => Box::new(fs::File::open(path).map_err(while_doing(path.shown()))?),
     };
-    (input.take(most + 1).read_to_end(&mut bytes)).map_err(while_doing(path.display()))?;
+    (input.take(most + 1).read_to_end(&mut bytes)).map_err(while_doing(path.shown()))?;
     match bytes.len() as u64 > most {
-        true => Err(format!("{} is too long for a license", path.display()).into()),
+        true => Err(format!("{} is too long for a license", path.shown()).into()),
         false => Ok(bytes),
     }
 }
@@ -140,13 +147,13 @@ fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
 }
 
 fn as_json(verdict: &Verdict, signed: Option<&(Terms, &str)>) -> String {
-    let mut shown = json!({
+    let mut object = json!({
         "state": verdict.state.to_string(),
         "detail": verdict.detail,
         "device": this_device().hex(),
     });
     if let Some((terms, key)) = signed {
-        shown["license"] = json!({
+        object["license"] = json!({
             "id": terms.id,
             "device": license::hex(&terms.device),
             "customer": terms.customer,
@@ -160,17 +167,17 @@ fn as_json(verdict: &Verdict, signed: Option<&(Terms, &str)>) -> String {
             "key": key,
         });
     }
-    format!("{shown}\n")
+    format!("{}\n", shown::json(&object.to_string()))
 }
 
 fn as_text(verdict: &Verdict, signed: Option<&(Terms, &str)>) -> String {
     let Verdict { state, detail, .. } = verdict;
-    let mut text = format!("{state}: {detail}\n");
+    let mut text = format!("{state}: {}\n", detail.shown());
     match signed {
         // The first line is that of the file.
         Some((terms, key)) => {
             for line in terms.render().lines().skip(1) {
-                text += &format!("  {line}\n");
+                text += &format!("  {}\n", line.shown());
             }
             text += &format!("  signed by: {key}\n");
         }

@@ -6,6 +6,7 @@ use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
 use super::{Cli, Failure, print, while_doing};
+use crate::shown::Shown;
 
 /// Write the manual pages, one a verb, into a folder, or print the first
 ///
@@ -24,7 +25,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return print(&page(&command, "recocomp")?);
     };
     std::fs::create_dir_all(directory)
-        .map_err(while_doing(format!("cannot make {}", directory.display())))?;
+        .map_err(while_doing(format!("cannot make {}", directory.shown())))?;
     write_pages(&command, "recocomp", directory)
 }
 
@@ -32,7 +33,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn write_pages(command: &Command, name: &str, directory: &Path) -> Result<(), Failure> {
     let path = directory.join(format!("{name}.1"));
     std::fs::write(&path, page(command, name)?)
-        .map_err(while_doing(format!("cannot write {}", path.display())))?;
+        .map_err(while_doing(format!("cannot write {}", path.shown())))?;
     (command.get_subcommands())
         .filter(|verb| !verb.is_hide_set())
         .try_for_each(|verb| write_pages(verb, &format!("{name}-{}", verb.get_name()), directory))

@@ -25,8 +25,11 @@ mod version;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use clap::{Parser, Subcommand};
+
+use crate::shown::{self, Shown};
 
 /// Face recognition appliance: an HTTP API for access-control terminals.
 #[derive(Parser)]
@@ -87,10 +90,25 @@ pub fn run() -> ExitCode {
         Verb::Completions(arguments) => completions::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Man(arguments) => man::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
-    result.unwrap_or_else(|e| {
-        eprintln!("recocomp: {e}");
+    let ended = result.unwrap_or_else(|e| {
+        eprintln!("recocomp: {}", shown::lines(&e.to_string()));
         ExitCode::FAILURE
-    })
+    });
+    for warning in WARNINGS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .drain(..)
+    {
+        eprintln!("warning: {}", warning.shown());
+    }
+    ended
+}
+
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps a warning for the end of the verb, where it does not scroll away.
+fn warn_in_the_end(warning: String) {
+    (WARNINGS.lock().unwrap_or_else(PoisonError::into_inner)).push(warning);
 }
 
 /// Prints a text of many lines. Whoever reads it may stop early, as `head` does.
@@ -99,6 +117,11 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),
     }
+}
+
+/// Prints a JSON value in one line.
+fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(&format!("{}\n", shown::json(&value.to_string())))
 }
 
 /// A failure with what was being done.

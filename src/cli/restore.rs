@@ -18,6 +18,7 @@ use crate::engine::{check_collection_name, check_target_id};
 use crate::gallery::portable::{CollectionHead, People, Person, Reader};
 use crate::gallery::{Gallery, GalleryError, Imported, MAX_COLLECTIONS, RowBits};
 use crate::license;
+use crate::shown::Shown;
 
 /// Bring the collections of a backup back
 ///
@@ -101,11 +102,11 @@ fn list(reader: &Reader) {
     for head in reader.heads() {
         println!(
             "{}: {} people, {} features, changed {}, model {}",
-            head.name,
+            head.name.shown(),
             head.people,
             head.features,
             rfc3339(head.updated),
-            head.template_space
+            head.template_space.shown()
         );
     }
     let summary = reader.summary();

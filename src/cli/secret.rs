@@ -1,18 +1,16 @@
 //! What a sealed file is sealed and opened with: passphrases and keys, from files or from the terminal.
 
-use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use console::Term;
 use zeroize::Zeroizing;
 
-use super::{Failure, while_doing};
+use super::{Failure, warn_in_the_end, while_doing};
 use crate::gallery::portable::{Identity, Key, Lock, Passphrase, Recipient};
-
-/// Whatever is longer is neither a passphrase nor a key.
-const MAX_BYTES: u64 = 64 << 10;
+use crate::shown::Shown;
+use crate::text_file::{self, Pipes, Secret};
 
 /// Whoever finds a file can try a thousand million passphrases in some years.
 const MIN_PASSPHRASE_CHARACTERS: usize = 8;
@@ -34,9 +32,9 @@ impl LockArguments {
         if !self.recipients.is_empty() {
             return Ok(Lock::Recipients(self.recipients.clone()));
         }
-        let text = match &self.passphrase_file {
-            Some(path) => passphrase_in(path)?,
-            None => ask_twice()?,
+        let (text, marked) = match &self.passphrase_file {
+            Some(path) => of_file(path)?,
+            None => (ask_twice()?, false),
         };
         if text.chars().count() < MIN_PASSPHRASE_CHARACTERS {
             return Err(format!(
@@ -44,7 +42,7 @@ impl LockArguments {
             )
             .into());
         }
-        Ok(Lock::Passphrase(passphrase(&text)?))
+        Ok(Lock::Passphrase(passphrase(&text, marked)?))
     }
 }
 
@@ -63,45 +61,67 @@ impl KeyArguments {
     /// Asks for the passphrase if need be.
     pub fn key(&self) -> Result<Key, Failure> {
         if let Some(path) = &self.identity {
-            let text = read_file(path)?;
-            let identity = Identity::from_key_file(&text).map_err(while_doing(path.display()))?;
+            let secret = read_file(path)?;
+            let identity =
+                Identity::from_key_file(&secret.text).map_err(while_doing(path.shown()))?;
             return Ok(Key::Identity(identity));
         }
-        let text = match &self.passphrase_file {
-            Some(path) => passphrase_in(path)?,
-            None => ask("Passphrase: ", "--passphrase-file or --identity")?,
+        let (text, marked) = match &self.passphrase_file {
+            Some(path) => of_file(path)?,
+            None => (
+                ask("Passphrase: ", "--passphrase-file or --identity")?,
+                false,
+            ),
         };
-        Ok(Key::Passphrase(passphrase(&text)?))
+        Ok(Key::Passphrase(passphrase(&text, marked)?))
     }
 }
 
-fn passphrase(text: &str) -> Result<Passphrase, Failure> {
-    Ok(Passphrase::new(text.to_owned())?)
+fn passphrase(text: &str, marked: bool) -> Result<Passphrase, Failure> {
+    let passphrase = Passphrase::new(text.to_owned())?;
+    Ok(match marked {
+        true => passphrase.after_a_mark(),
+        false => passphrase,
+    })
+}
+
+/// The passphrase in a file, and whether a byte order mark stood before it.
+fn of_file(path: &Path) -> Result<(Zeroizing<String>, bool), Failure> {
+    passphrase_in(path).map(|secret| (secret.text, secret.marked))
 }
 
 /// The one line of a file. The line break that an editor leaves at its end does not count.
-fn passphrase_in(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let text = read_file(path)?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
+fn passphrase_in(path: &Path) -> Result<Secret, Failure> {
+    let secret = read_file(path)?;
+    let line = secret.text.strip_suffix('\n').unwrap_or(&secret.text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     match line.contains('\n') {
         true => Err(format!(
             "{}: one line with the passphrase is expected, this file has several",
-            path.display()
+            path.shown()
         )
         .into()),
-        false => Ok(Zeroizing::new(line.to_owned())),
+        false => Ok(Secret {
+            text: Zeroizing::new(line.to_owned()),
+            ..secret
+        }),
     }
 }
 
-fn read_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::new());
-    let input: Box<dyn Read> = match path == Path::new("-") {
-        true => Box::new(std::io::stdin()),
-        false => Box::new(File::open(path).map_err(while_doing(path.display()))?),
+fn read_file(path: &Path) -> Result<Secret, Failure> {
+    let secret = match path == Path::new("-") {
+        true => text_file::read_secret_from(std::io::stdin()),
+        false => text_file::read_secret(path, Pipes::Taken),
     };
-    (input.take(MAX_BYTES).read_to_string(&mut text)).map_err(while_doing(path.display()))?;
-    Ok(text)
+    Ok(told(secret.map_err(while_doing(path.shown()))?))
+}
+
+/// A secret; what is to be said of its file is said in the end.
+pub(super) fn told(secret: Secret) -> Secret {
+    if let Some(warning) = &secret.warning {
+        warn_in_the_end(warning.clone());
+    }
+    secret
 }
 
 fn ask_twice() -> Result<Zeroizing<String>, Failure> {
@@ -133,11 +153,15 @@ mod tests {
         let path = folder.path().join("passphrase");
         for text in ["drei  Wörter ", "drei  Wörter \n", "drei  Wörter \r\n"] {
             std::fs::write(&path, text).unwrap();
-            assert_eq!(*passphrase_in(&path).unwrap(), "drei  Wörter ", "{text:?}");
+            assert_eq!(
+                *passphrase_in(&path).unwrap().text,
+                "drei  Wörter ",
+                "{text:?}"
+            );
         }
-        std::fs::write(&path, "one\ntwo\n").unwrap();
-        assert!(passphrase_in(&path).is_err());
-        std::fs::write(&path, b"\xff").unwrap();
-        assert!(passphrase_in(&path).is_err());
+        for wrong in [&b"one\ntwo\n"[..], b"\xff"] {
+            std::fs::write(&path, wrong).unwrap();
+            assert!(passphrase_in(&path).is_err());
+        }
     }
 }

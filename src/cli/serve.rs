@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::door::Door;
 use crate::engine::{Access, Engine, EngineOptions};
 use crate::license::License;
+use crate::shown::Shown;
 use crate::telemetry::service::{self, Watchdog};
 use crate::{http, inference, regular_file, telemetry};
 
@@ -147,7 +148,7 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<End
     }
     tracing::info!(
         version = crate::VERSION,
-        data = %config.storage.data.display(),
+        data = %config.storage.data.shown(),
         workers = config.workers(),
         fusion = ?config.recognition.fusion,
         license = %engine.license().state(),
@@ -318,7 +319,7 @@ impl AddressFile {
         let written = regular_file::open_own(&mut options, &path)
             .and_then(|mut file| file.write_all(address.to_string().as_bytes()));
         if let Err(e) = written {
-            tracing::warn!("cannot write {}: {e}", path.display());
+            tracing::warn!("cannot write {}: {e}", path.shown());
         }
         AddressFile(path)
     }

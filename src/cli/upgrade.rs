@@ -7,6 +7,7 @@ use clap::Args;
 use super::Failure;
 use super::data::{DataArguments, no_gallery, open_gallery, template_space};
 use crate::gallery::MAX_COLLECTIONS;
+use crate::shown;
 
 /// Write files of earlier releases in the present form
 ///
@@ -37,6 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             }
             Err(error) => {
                 failed += 1;
+                let error = shown::lines(&error.to_string());
                 eprintln!("recocomp: {name} keeps its earlier form: {error}");
             }
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::license::write_durably;
-use crate::regular_file;
+use crate::text_file::{self, SETTINGS_BYTES, TextFileError};
 
 macro_rules! known {
     ($($name:literal),*) => {
@@ -125,7 +125,7 @@ pub enum BoardError {
     #[error("cannot read the board file {path}: {source}", path = path.display())]
     Read {
         path: PathBuf,
-        source: std::io::Error,
+        source: TextFileError,
     },
     #[error("the board {board} is wrong: {reason}")]
     Wrong { board: String, reason: String },
@@ -147,12 +147,12 @@ impl Board {
             reason,
         };
         if name.contains('/') || name.ends_with(".toml") {
-            let text = regular_file::read_to_string(Path::new(name)).map_err(|source| {
-                BoardError::Read {
-                    path: Path::new(name).into(),
+            let path = Path::new(name);
+            let text =
+                text_file::read(path, SETTINGS_BYTES).map_err(|source| BoardError::Read {
+                    path: path.into(),
                     source,
-                }
-            })?;
+                })?;
             return Board::parse(&text).map_err(wrong);
         }
         let (_, text) = (KNOWN.iter().find(|(known, _)| *known == name))
@@ -256,9 +256,7 @@ impl Board {
     pub fn in_use(data: &Path) -> Result<Option<Board>, BoardError> {
         let path = in_use(data);
         match Board::load(&path.to_string_lossy()) {
-            Err(BoardError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                Ok(None)
-            }
+            Err(BoardError::Read { source, .. }) if source.is_not_found() => Ok(None),
             loaded => loaded.map(Some),
         }
     }

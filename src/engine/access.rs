@@ -19,7 +19,7 @@ use crate::door::{Answer, Door};
 use crate::fairness;
 use crate::license;
 use crate::recognition::LivenessDemand;
-use crate::regular_file;
+use crate::text_file::{self, Pipes, Secret, TextFileError};
 
 /// Bytes that a token must have at least.
 const TOKEN_BYTES: usize = 16;
@@ -45,7 +45,7 @@ pub enum AccessError {
     #[error("`door.token_file`: cannot read {path}: {source}", path = path.display())]
     Token {
         path: PathBuf,
-        source: std::io::Error,
+        source: TextFileError,
     },
     #[error(
         "`door.token_file`: {path} holds {found} bytes, at least {TOKEN_BYTES} are expected; \
@@ -138,25 +138,24 @@ impl Opening {
     }
 }
 
-/// SHA-256 of the token in `door.token_file`; `None` where none is asked for.
+/// The token in `door.token_file`, without white space around it; `None` where none is asked for.
 ///
 /// # Errors
 /// [`AccessError`] names the key and what was expected.
-pub fn door_token(settings: &Settings) -> Result<Option<[u8; 32]>, AccessError> {
+pub fn door_token(settings: &Settings) -> Result<Option<Secret>, AccessError> {
     let Some(path) = &settings.token_file else {
         return Ok(None);
     };
-    let text = regular_file::read(path).map_err(|source| AccessError::Token {
-        path: path.clone(),
-        source,
+    let token = text_file::read_token(path, Pipes::Refused).map_err(|source| {
+        let path = path.clone();
+        AccessError::Token { path, source }
     })?;
-    let token = text.trim_ascii();
-    match token.len() {
+    match token.text.len() {
         found if found < TOKEN_BYTES => Err(AccessError::ShortToken {
             path: path.clone(),
             found,
         }),
-        _ => Ok(Some(Sha256::digest(token).into())),
+        _ => Ok(Some(token)),
     }
 }
 
@@ -166,6 +165,9 @@ impl Access {
     pub fn new(settings: &Settings, door: Arc<Door>) -> Result<Access, AccessError> {
         let wrong = |e: String| AccessError::Settings(e);
         let token = door_token(settings)?;
+        if let Some(warning) = token.as_ref().and_then(|token| token.warning.as_ref()) {
+            tracing::warn!("door.token_file: {warning}");
+        }
         let clients: Result<_, _> = settings.clients.iter().map(|c| c.parse()).collect();
         Ok(Access {
             door,
@@ -173,7 +175,7 @@ impl Access {
             time: Arc::new(WallClock::new(license::clock_of_device())),
             undecidable: AtomicBool::new(false),
             clients: clients.map_err(wrong)?,
-            token,
+            token: token.map(|token| Sha256::digest(token.text.as_bytes()).into()),
             settings: settings.clone(),
         })
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::respond;
 use crate::engine::{Code, Error};
+use crate::shown::Shown;
 
 /// A failure with its HTTP status.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl IntoResponse for ApiError {
         body.insert("err_code".into(), json!(self.err_code));
         body.insert("status".into(), json!(self.message));
         if let Some(detail) = self.detail {
-            body.insert("detail".into(), json!(detail));
+            body.insert("detail".into(), json!(detail.shown()));
         }
         let mut response = respond(self.status, self.err_code, body);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

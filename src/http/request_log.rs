@@ -11,6 +11,7 @@ use tracing::Instrument;
 
 use super::answer::ErrCode;
 use super::server::Peer;
+use crate::shown;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -20,6 +21,9 @@ pub(super) struct RequestId(pub String);
 
 /// Characters of a path that are logged: no endpoint's is longer.
 const MAX_PATH: usize = 200;
+
+/// The same of a method, which a client may make up.
+const MAX_METHOD: usize = 32;
 
 /// Runs what it holds when it is dropped.
 struct Gone<F: FnOnce()>(Option<F>);
@@ -41,8 +45,8 @@ pub async fn log(mut request: Request, next: Next) -> Response {
     let peer = (request.extensions().get::<Peer>()).map(|peer| peer.0.to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id);
-    let method = request.method().clone();
-    let path: String = request.uri().path().chars().take(MAX_PATH).collect();
+    let method = shown::line(request.method().as_str(), MAX_METHOD);
+    let path = shown::line(request.uri().path(), MAX_PATH);
     let start = Instant::now();
 
     // If the client leaves, this future is dropped where it waits, and with it the line below.

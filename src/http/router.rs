@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::pages::{self, Pages};
 use super::{PREFIX, collection, detect, face, feature, head, person, request_log, search, system};
 use crate::engine::{Code, Engine, Error};
-use crate::license;
+use crate::{license, shown};
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -91,12 +91,15 @@ async fn require_license(State(state): State<AppState>, request: Request, next: 
     next.run(request).await
 }
 
+/// Characters of what a client made up that it gets back.
+const MAX_ECHO: usize = 200;
+
 async fn not_found(request: Request) -> ApiError {
     ApiError::http(
         StatusCode::NOT_FOUND,
         format!(
             "{} is no endpoint; all of them are below {PREFIX}",
-            request.uri().path()
+            shown::line(request.uri().path(), MAX_ECHO)
         ),
     )
 }
@@ -104,7 +107,10 @@ async fn not_found(request: Request) -> ApiError {
 pub(super) async fn method_not_allowed(request: Request) -> Response {
     let error = ApiError::http(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!("{} is not allowed, use POST or GET", request.method()),
+        format!(
+            "{} is not allowed, use POST or GET",
+            shown::line(request.method().as_str(), MAX_ECHO)
+        ),
     );
     ([(header::ALLOW, "GET, POST")], error).into_response()
 }

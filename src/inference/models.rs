@@ -11,6 +11,7 @@ use tflitec::model::Model;
 use super::InferenceError;
 use super::memory::release_pages;
 use crate::regular_file;
+use crate::text_file::{self, SETTINGS_BYTES};
 
 /// The table of every model that this version knows, with the constants that belong to each file.
 const TABLE: &str = include_str!("../../models/models.toml");
@@ -232,7 +233,7 @@ impl ModelSet {
         let table = match &paths.table {
             None => parse_table(TABLE)?,
             Some(path) => {
-                let text = regular_file::read_to_string(path)
+                let text = text_file::read(path, SETTINGS_BYTES)
                     .map_err(|e| InferenceError::Table(format!("{}: {e}", path.display())))?;
                 parse_table(&text)?
             }

@@ -9,6 +9,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use super::date::{self, Seconds};
 use super::keys::TrustedKey;
 use super::{from_hex, hex};
+use crate::text_file::{self, TextFileError};
 
 /// A longer file is no license.
 pub const MAX_BYTES: usize = 4096;
@@ -72,6 +73,15 @@ pub enum FileError {
     NotOurWriting,
     #[error("the field \"{0}\" of the license is missing or wrong")]
     Field(&'static str),
+    #[error(
+        "the license file was saved as UTF-16, which Notepad calls Unicode: install the file as the vendor sent it, or save it as UTF-8"
+    )]
+    Utf16,
+    #[error(
+        "an editor or a mail program changed the line ends of the license file or put a byte order mark before it: recocomp license install \
+         takes the file and puts it right"
+    )]
+    Mangled,
 }
 
 impl Terms {
@@ -232,6 +242,21 @@ pub fn verify<'k>(
     };
     let key = keys.iter().find(is_by).ok_or(FileError::WrongSignature)?;
     Ok((Terms::parse(signed)?, key))
+}
+
+/// [`verify`], which says of a file that an editor has changed what is to be done.
+///
+/// # Errors
+/// [`FileError`].
+pub fn verify_or_explain<'k>(
+    file: &[u8],
+    keys: &'k [TrustedKey],
+) -> Result<(Terms, &'k TrustedKey), FileError> {
+    verify(file, keys).map_err(|error| match text_file::decode(file) {
+        Err(TextFileError::Utf16) => FileError::Utf16,
+        Ok(_) if verify(&tidy(file), keys).is_ok() => FileError::Mangled,
+        _ => error,
+    })
 }
 
 /// The file as it was before a mail program or an editor changed its line breaks, put a mark in front or a blank line behind.

@@ -152,7 +152,7 @@ impl Judge {
             }
         }
         let bytes = self.last.as_deref().unwrap_or_default();
-        let terms = match file::verify(bytes, &self.keys) {
+        let terms = match file::verify_or_explain(bytes, &self.keys) {
             Ok((terms, _)) => terms,
             Err(e) => return Verdict::refused(State::Invalid, e.to_string()),
         };

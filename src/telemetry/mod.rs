@@ -1,5 +1,6 @@
 //! What the outside is told: logs to stderr, for a person at a terminal or for the journal, and notifications to the service manager.
 
+mod fields;
 mod journal;
 pub mod service;
 
@@ -20,6 +21,7 @@ pub fn start() {
     let journal = journal::is_stderr();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(fields::one_line())
         .with_writer(std::io::stderr);
     // A second start (tests in one process) keeps the first.
     let _ = match journal {

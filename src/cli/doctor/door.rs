@@ -14,6 +14,7 @@ use crate::gallery::Fusion;
 use crate::inference::ModelSet;
 use crate::license::clock_of_device;
 use crate::logs::events;
+use crate::shown::Shown;
 
 pub fn door(patient: &Patient, report: &mut Report) {
     let settings = &patient.config.door;
@@ -184,13 +185,22 @@ fn token(report: &mut Report, settings: &Settings) {
     // A credential of the service exists only while it runs, and for it alone.
     let credential =
         (settings.token_file.as_ref()).is_some_and(|path| path.starts_with("/run/credentials"));
-    if let Err(e) = door_token(settings)
-        && !credential
-    {
-        report.problem(
+    if credential {
+        return;
+    }
+    match door_token(settings) {
+        Ok(token) => {
+            if let Some(warning) = token.and_then(|token| token.warning) {
+                report.warning(
+                    format!("door.token_file: {warning}"),
+                    "afterwards make a new token, which the terminal is given, too",
+                );
+            }
+        }
+        Err(e) => report.problem(
             e.to_string(),
             "umask 077; openssl rand -hex 32 > FILE; chown recocomp FILE",
-        );
+        ),
     }
 }
 
@@ -201,7 +211,7 @@ fn event_log(report: &mut Report, settings: &Settings, data: &Path) {
     };
     let mend = format!(
         "{consequence}; look at the medium, and whose {} is: chown -R recocomp: it",
-        events::folder(data).display()
+        events::folder(data).shown()
     );
     if let Err(e) = events::can_be_written(data) {
         report.problem(

@@ -17,6 +17,7 @@ use serde_json::json;
 use super::data::DataArguments;
 use super::{Failure, print};
 use crate::config::Config;
+use crate::shown::{self, Shown};
 
 /// Look whether this device is fit for work, and say what to do if not
 ///
@@ -74,8 +75,8 @@ impl Report {
         self.findings.push(Finding {
             check: self.check,
             level,
-            found,
-            advice,
+            found: shown::lines(&found),
+            advice: advice.map(|advice| advice.shown()),
         });
     }
 }
@@ -137,7 +138,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let worst = (findings.iter().map(|finding| finding.level)).max();
     let worst = worst.unwrap_or(Level::Ok);
     print(&match arguments.json {
-        true => format!("{}\n", json!({"verdict": worst, "findings": findings})),
+        true => format!(
+            "{}\n",
+            shown::json(&json!({"verdict": worst, "findings": findings}).to_string())
+        ),
         false => as_text(&findings),
     })?;
     Ok(ExitCode::from(worst as u8))

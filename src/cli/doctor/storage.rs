@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Patient, Report, entries, read};
 use crate::logs::audit;
+use crate::shown::Shown;
 
 /// Bytes below which enrolling stops soon, and below which it has stopped: a compaction writes a collection a second time.
 const FREE_LITTLE: u64 = 256 << 20;
@@ -15,7 +16,7 @@ const FREE_NOTHING: u64 = 16 << 20;
 /// Writing with the daemon's rights is tried, for which it makes a file and takes it away again.
 pub fn data_folder(patient: &Patient, report: &mut Report) {
     let data = &patient.config.storage.data;
-    let shown = data.display();
+    let shown = data.shown();
     let folder = match fs::metadata(data) {
         Ok(folder) if folder.is_dir() => folder,
         Ok(_) => {
@@ -55,18 +56,15 @@ pub fn data_folder(patient: &Patient, report: &mut Report) {
     let mode = |path: &Path| fs::metadata(path).map(|file| file.permissions().mode() & 0o777);
     match mode(&gallery) {
         Ok(open) if open & 0o077 != 0 => report.problem(
-            format!(
-                "others may look into {} (mode {open:04o})",
-                gallery.display()
-            ),
-            format!("faces are there: chmod 0700 {}", gallery.display()),
+            format!("others may look into {} (mode {open:04o})", gallery.shown()),
+            format!("faces are there: chmod 0700 {}", gallery.shown()),
         ),
         _ => report.ok(format!("{shown} can be written to")),
     }
     let strangers = strangers(&gallery, folder.uid());
     if let Some(first) = strangers.first() {
         report.problem(
-            format!("{} is of another user than {shown}", first.display()),
+            format!("{} is of another user than {shown}", first.shown()),
             format!("the daemon cannot open it: chown -R --reference={shown} {shown}"),
         );
     }
@@ -114,7 +112,7 @@ pub fn disk(patient: &Patient, report: &mut Report) {
     let place = nearest(&patient.config.storage.data);
     let sizes = match rustix::fs::statvfs(&place) {
         Ok(sizes) => sizes,
-        Err(e) => return report.warning(format!("{}: {e}", place.display()), "see dmesg"),
+        Err(e) => return report.warning(format!("{}: {e}", place.shown()), "see dmesg"),
     };
     let free = sizes.f_bavail * sizes.f_frsize;
     let found = format!(

@@ -55,6 +55,8 @@ const MAX_COST: Cost = Cost {
 pub struct Passphrase {
     text: Zeroizing<String>,
     cost: Cost,
+    /// Whether files may have been sealed with a byte order mark before it.
+    marked: bool,
 }
 
 impl Passphrase {
@@ -63,11 +65,33 @@ impl Passphrase {
     pub fn new(text: String) -> Result<Passphrase, PortableError> {
         let text = Zeroizing::new(text);
         match (1..=MAX_PASSPHRASE_BYTES).contains(&text.len()) {
-            true => Ok(Passphrase { text, cost: COST }),
+            true => Ok(Passphrase {
+                text,
+                cost: COST,
+                marked: false,
+            }),
             false => Err(PortableError::PassphraseLength {
                 limit: MAX_PASSPHRASE_BYTES,
             }),
         }
+    }
+
+    /// The same, out of a file that begins with a byte order mark: release 1.0.0 took the mark for a part of the passphrase, so what it sealed
+    /// opens with the mark alone.
+    pub fn after_a_mark(self) -> Passphrase {
+        Passphrase {
+            marked: true,
+            ..self
+        }
+    }
+
+    /// What a file may have been sealed with.
+    fn spellings(&self) -> impl Iterator<Item = Passphrase> {
+        let marked = self.marked.then(|| Passphrase {
+            text: Zeroizing::new(format!("\u{feff}{}", *self.text)),
+            ..self.clone()
+        });
+        std::iter::once(self.clone()).chain(marked)
     }
 
     /// Quickly derived, for tests.
@@ -79,6 +103,7 @@ impl Passphrase {
                 memory_kib: 8,
                 passes: 1,
             },
+            marked: false,
         }
     }
 
@@ -246,8 +271,16 @@ impl Key {
         };
         let data_key = match (self, &frame.wrapped) {
             (Key::Passphrase(passphrase), Wrapped::ByPassphrase { cost, salt, key }) => {
-                let wrapping = (passphrase.wrapping_key(salt, *cost)).ok_or(KeyFault::TooCostly)?;
-                unwrap(wrapping, key).ok_or(KeyFault::Wrong)?
+                let mut found = Err(KeyFault::Wrong);
+                for spelling in passphrase.spellings() {
+                    let wrapping =
+                        (spelling.wrapping_key(salt, *cost)).ok_or(KeyFault::TooCostly)?;
+                    if let Some(data_key) = unwrap(wrapping, key) {
+                        found = Ok(data_key);
+                        break;
+                    }
+                }
+                found?
             }
             (Key::Identity(identity), Wrapped::ForRecipients { keys, .. }) => {
                 let recipient = identity.recipient();

@@ -1,6 +1,7 @@
 //! Licenses that the vendor did not make for this device.
 
 use super::*;
+use crate::license::file::FileError;
 
 #[test]
 fn a_license_of_another_device_is_a_mismatch() {
@@ -43,6 +44,29 @@ fn what_mail_does_to_a_file_is_mended_by_installing_it() {
     let mailed = format!("\u{feff}{}\r\n\r\n", whole.replace('\n', " \r\n"));
     assert_eq!(file::tidy(mailed.as_bytes()), whole.as_bytes());
     assert_eq!(file::tidy(whole.as_bytes()), whole.as_bytes());
+}
+
+#[test]
+fn what_an_editor_did_to_a_file_is_said() {
+    let whole = issue(&terms(), &VENDOR).unwrap();
+    let device = Device::new();
+    let keys = device.circumstances().keys;
+    let utf16 =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    for (changed, expected) in [
+        (whole.replace('\n', "\r\n").into_bytes(), FileError::Mangled),
+        (format!("\u{feff}{whole}").into_bytes(), FileError::Mangled),
+        (utf16(&format!("\u{feff}{whole}")), FileError::Utf16),
+        (utf16(&whole), FileError::Utf16),
+        (b"\x7fELF\0\0\0".to_vec(), FileError::NotALicense),
+        (
+            whole.replace("L-1", "L-2").into_bytes(),
+            FileError::WrongSignature,
+        ),
+    ] {
+        assert_eq!(file::verify_or_explain(&changed, &keys), Err(expected));
+    }
+    assert!(file::verify_or_explain(whole.as_bytes(), &keys).is_ok());
 }
 
 /// What only somebody with the vendor's key could make, a newer vendor's tool for example.

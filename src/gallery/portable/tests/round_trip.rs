@@ -66,6 +66,26 @@ fn nothing_is_legible() {
 }
 
 #[test]
+fn a_mark_that_once_counted_as_part_of_the_passphrase_still_opens() {
+    let place = Place::new();
+    let once = Lock::Passphrase(Passphrase::weak("\u{feff}five words"));
+    write(&place.file(), &once, &samples());
+    let now = Passphrase::weak("five words");
+    let refused = Reader::open(&place.file(), &Key::Passphrase(now.clone())).unwrap_err();
+    assert!(
+        matches!(refused, PortableError::WrongPassphrase { .. }),
+        "{refused}"
+    );
+    let marked = Key::Passphrase(now.after_a_mark());
+    assert_eq!(read(&place.file(), &marked).unwrap().len(), samples().len());
+    // What is sealed from now on has no mark.
+    let plain = Lock::Passphrase(Passphrase::weak("five words"));
+    let second = place.file().with_extension("second");
+    write(&second, &plain, &samples());
+    assert_eq!(read(&second, &marked).unwrap().len(), samples().len());
+}
+
+#[test]
 fn the_wrong_key_is_named() {
     let place = Place::new();
     let wrong = Key::Passphrase(Passphrase::weak("wrong horse"));
