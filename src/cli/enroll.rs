@@ -2,6 +2,7 @@
 
 mod client;
 mod doubts;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,11 +13,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
-use walkdir::WalkDir;
 use zeroize::Zeroizing;
 
 use self::client::{Client, resolve};
 use self::doubts::Told;
+use self::walk::{Passed, look_through};
 use super::bench::progress_bar;
 use super::serve::AddressFile;
 use super::{Failure, secret, while_doing};
@@ -35,6 +36,9 @@ use crate::{inference, telemetry};
 /// A folder in DIR is a person and every picture in it is of them: DIR/ada/1.jpg, DIR/ada/2.jpg. A picture directly in
 /// DIR is of the person it is named after, without a number at the end: DIR/ada.jpg, DIR/ada_0002.jpg.
 ///
+/// What cameras, telephones and network drives leave beside pictures (thumbnails, deleted files, hidden and system folders, files that are no
+/// pictures) is passed over, and told.
+///
 /// A face that is enrolled under another name, or is unlike the other faces of its person, is told as doubtful and enrolled all the
 /// same, unless the configuration refuses it.
 ///
@@ -51,6 +55,9 @@ pub struct Arguments {
     /// Enrol through the daemon at this address [default: into the data folder; through the daemon if one runs on it]
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<String>,
+    /// Follow links to folders outside DIR, too
+    #[arg(long)]
+    follow_links: bool,
     /// Look at every picture in tiles as well, for small faces; some twenty times the work
     #[arg(long)]
     far: bool,
@@ -72,7 +79,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     if let Some(data) = &arguments.data {
         config.storage.data = data.clone();
     }
-    let pictures = pictures_below(&arguments.dir)?;
+    let album = pictures_below(&arguments.dir, arguments.follow_links)?;
     // Pictures go one after the other, each with its reason: more workers would idle.
     config.recognition.workers = 1;
     telemetry::start();
@@ -84,7 +91,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let report = runtime.block_on(async {
         let into = Destination::open(&arguments, &config).await?;
         let max_bytes = config.limits.max_picture_bytes;
-        enrol(into, &arguments.collection, pictures, max_bytes).await
+        enrol(into, &arguments.collection, album, max_bytes).await
     })?;
     report.print();
     Ok(match report.refused.is_empty() {
@@ -102,12 +109,20 @@ struct Portrait {
 /// A file that was not enrolled, and why.
 type Refused = (PathBuf, String);
 
+/// What there is in the folder.
+struct Album {
+    portraits: Vec<Portrait>,
+    refused: Vec<Refused>,
+    passed: Passed,
+}
+
 #[derive(Default)]
 struct Report {
     enrolled: BTreeMap<String, usize>,
     refused: Vec<Refused>,
     /// Files whose faces their people had.
     already: usize,
+    passed: Passed,
     /// Files that were enrolled and should be looked at, and why.
     doubtful: Vec<(PathBuf, String)>,
     /// How far to trust that; the last one said.
@@ -116,6 +131,9 @@ struct Report {
 
 impl Report {
     fn print(&self) {
+        for line in self.passed.lines() {
+            println!("{line}");
+        }
         for (path, reason) in &self.refused {
             println!("refused: {}: {}", path.shown(), reason.shown());
         }
@@ -125,6 +143,10 @@ impl Report {
         if let Some(remark) = &self.remark {
             println!("{}", remark.shown());
         }
+        let passed = match self.passed.count() {
+            0 => String::new(),
+            some => format!(", passed over {some}"),
+        };
         let doubtful = match self.doubtful.len() {
             0 => String::new(),
             some => format!(", doubtful {some}"),
@@ -134,7 +156,7 @@ impl Report {
             some => format!(", enrolled already {some}"),
         };
         println!(
-            "enrolled {} pictures of {} people, refused {}{doubtful}{already}",
+            "enrolled {} pictures of {} people, refused {}{doubtful}{already}{passed}",
             self.enrolled.values().sum::<usize>(),
             self.enrolled.len(),
             self.refused.len()
@@ -145,18 +167,19 @@ impl Report {
 async fn enrol(
     mut into: Destination,
     collection: &str,
-    (pictures, refused): (Vec<Portrait>, Vec<Refused>),
+    album: Album,
     max_bytes: usize,
 ) -> Result<Report, Failure> {
     if into.create(collection).await? {
         println!("made the collection {collection}");
     }
-    let bar = progress_bar("pictures", pictures.len());
+    let bar = progress_bar("pictures", album.portraits.len());
     let mut report = Report {
-        refused,
+        refused: album.refused,
+        passed: album.passed,
         ..Report::default()
     };
-    for Portrait { person, path } in &pictures {
+    for Portrait { person, path } in &album.portraits {
         let outcome = match read_picture(path, max_bytes) {
             Ok(bytes) => (into.insert(collection, person, STANDARD.encode(bytes))).await,
             Err(reason) => Ok(Err(reason)),
@@ -197,39 +220,33 @@ fn read_picture(path: &Path, max_bytes: usize) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| e.to_string())
 }
 
-/// The files below `folder` with their people, and the ones that cannot be taken.
-fn pictures_below(folder: &Path) -> Result<(Vec<Portrait>, Vec<Refused>), Failure> {
+/// The pictures below `folder` with their people, and what cannot be taken.
+fn pictures_below(folder: &Path, follow_links: bool) -> Result<Album, Failure> {
     if !folder.is_dir() {
         return Err(format!("{}: there is no such folder", folder.shown()).into());
     }
-    let (mut found, mut refused) = (Vec::new(), Vec::new());
-    for entry in (WalkDir::new(folder).follow_links(true)).sort_by_file_name() {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(e) => {
-                let path = e.path().unwrap_or(folder).to_owned();
-                refused.push((path, e.to_string()));
-                continue;
-            }
-        };
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if !entry.file_type().is_file() || hidden {
-            continue;
-        }
-        let path = entry.into_path();
+    let found = look_through(folder, follow_links);
+    let (mut portraits, mut refused) = (Vec::new(), found.unreadable);
+    for path in found.pictures {
         let Some(person) = person_of(folder, &path) else {
             refused.push((path, "the name is no UTF-8".into()));
             continue;
         };
         match new_target_id("the person's name", &person) {
-            Ok(person) => found.push(Portrait { person, path }),
+            Ok(person) => portraits.push(Portrait { person, path }),
             Err(e) => refused.push((path, e.detail.unwrap_or_default())),
         }
     }
-    match found.is_empty() && refused.is_empty() {
-        true => Err(format!("{}: no pictures in this folder", folder.shown()).into()),
-        false => Ok((found, refused)),
+    if portraits.is_empty() && refused.is_empty() {
+        let passed: Vec<_> = found.passed.lines().collect();
+        let none = format!("{}: no pictures in this folder", folder.shown());
+        return Err([vec![none], passed].concat().join("\n").into());
     }
+    Ok(Album {
+        portraits,
+        refused,
+        passed: found.passed,
+    })
 }
 
 /// The first folder below `root`, or the file's name without its number.
