@@ -1,11 +1,16 @@
-"""`recocomp enroll` of folders as cameras, telephones, Macs, Windows and network drives leave them."""
+"""`recocomp enroll` of folders as cameras, telephones, Macs, Windows and network drives leave them, and run by root."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from daemon import run
-from faces import ASTRONAUT, BIDEN, OBAMA, file_bytes
+from faces import ASTRONAUT, BIDEN, OBAMA, OBAMA_2, file_bytes, portrait
+
+# Owners that are neither root nor anybody.
+SERVICE = (12345, 12346)
 
 THROWN_AWAY = [
     ".Trash-1000/files/mallory/1.jpg",
@@ -89,3 +94,54 @@ def test_links_to_folders_elsewhere_are_followed_when_asked(tmp_path):
     assert "--follow-links" in ended.stdout and "mallory" in ended.stdout and "ada/round" in ended.stdout
     followed = run(*arguments[:3], "second", *arguments[4:], "--follow-links")
     assert followed.returncode == 0 and "of 2 people" in followed.stdout, followed.stdout + followed.stderr
+
+
+# Run by root
+
+
+def owners(folder: Path) -> set[tuple[int, int]]:
+    return {(path.lstat().st_uid, path.lstat().st_gid) for path in [folder, *folder.rglob("*")]}
+
+
+def test_what_root_runs_leaves_files_of_the_service(tmp_path):
+    """The data folder is a service's. Whoever may make files for it (root) leaves none of his own; others own what they make anyway."""
+    service = SERVICE if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    data, album = tmp_path / "data", tmp_path / "album"
+    data.mkdir()
+    os.chown(data, *service)
+    put(album, {"obama/1.jpg": file_bytes(OBAMA_2)})
+    # A home that nobody else may look into.
+    album.chmod(0o700)
+    secret = tmp_path / "passphrase"
+    secret.write_text("five words that nobody guesses\n")
+    secret.chmod(0o600)
+    for arguments in (
+        ["enroll", album, "--collection", "staff", "--data", data],
+        ["backup", tmp_path / "backup", "--passphrase-file", secret, "--data", data],
+        ["restore", tmp_path / "backup", "--replace", "--passphrase-file", secret, "--data", data],
+        ["upgrade", "--data", data],
+        ["door", "test", "--board", "simulated", "--seconds", "0", "--data", data],
+    ):
+        ended = run(*arguments)
+        assert ended.returncode == 0, (arguments[0], ended.stdout, ended.stderr)
+        assert owners(data) == {service}, arguments[0]
+    # Not there: no license; what was made on the way is the service's all the same.
+    assert run("license", "install", secret, "--data", data).returncode == 1
+    assert owners(data) == {service}
+    assert stat.S_IMODE((data / "gallery").stat().st_mode) == 0o700
+
+
+def test_a_gallery_of_root_in_a_lent_folder_stays_roots(tmp_path, start_daemon):
+    """As in a container: the daemon runs as root in another user's folder, and the verbs go on working on its files."""
+    data = tmp_path / "data"
+    data.mkdir()
+    put(tmp_path / "album", {"obama/1.jpg": file_bytes(OBAMA_2)})
+    me = (os.geteuid(), os.getegid())
+    start_daemon(data=data).stop()
+    if me[0] == 0:
+        os.chown(data, *SERVICE)
+    ended = run("enroll", tmp_path / "album", "--collection", "staff", "--data", data)
+    assert ended.returncode == 0, ended.stderr
+    assert owners(data / "gallery") == {me}
+    daemon = start_daemon(data=data)
+    assert list(daemon.search("staff", portrait(OBAMA))) == ["obama"]

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::backup::{Target, warn};
 use super::data::{DataArguments, open_gallery, template_space};
 use super::inventory::{Entry, inventory};
+use super::owner::become_owner;
 use super::restore::{bring, check_license, check_model, check_room, take, verify};
 use super::secret::{KeyArguments, LockArguments};
 use super::{Failure, print, print_json};
@@ -199,6 +200,7 @@ fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     if let Some(name) = &arguments.name {
         check_collection_name(name)?;
     }
+    become_owner(&config, false)?;
     let reader = Reader::open(&arguments.file, &arguments.key.key()?)?;
     let [head] = reader.heads() else {
         return Err(format!(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
+use super::owner::become_owner;
 use super::{Failure, print, while_doing};
 use crate::config::Config;
 use crate::door::board::Board;
@@ -149,6 +150,7 @@ fn test(arguments: &Test) -> Result<(), Failure> {
     let config = arguments.place.config()?;
     let board = (arguments.place.board(&config)?)
         .ok_or("there is no door: name a board with --board, or enable [door]")?;
+    become_owner(&config, true)?;
     let data = &config.storage.data;
     let _lock = PinLock::take(data)?;
     let mut log = Log::open(data, Medium::default()).map_err(while_doing("the event log"))?;

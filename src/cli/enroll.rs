@@ -19,6 +19,7 @@ use self::client::{Client, resolve};
 use self::doubts::Told;
 use self::walk::{Passed, look_through};
 use super::bench::progress_bar;
+use super::owner::become_owner;
 use super::serve::AddressFile;
 use super::{Failure, secret, while_doing};
 use crate::config::Config;
@@ -78,6 +79,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let mut config = Config::load(arguments.config.as_deref())?;
     if let Some(data) = &arguments.data {
         config.storage.data = data.clone();
+    }
+    if arguments.server.is_none() {
+        become_owner(&config, false)?;
     }
     let album = pictures_below(&arguments.dir, arguments.follow_links)?;
     // Pictures go one after the other, each with its reason: more workers would idle.

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::data::DataArguments;
+use super::owner::become_owner;
 use super::{Failure, while_doing};
 use crate::license::file::{MAX_BYTES, tidy, verify};
 use crate::license::keys::trusted_keys;
@@ -86,6 +87,7 @@ fn request(arguments: &RequestArguments) -> Result<(), Failure> {
 
 fn install(arguments: &InstallArguments) -> Result<(), Failure> {
     let config = arguments.data.load()?;
+    become_owner(&config, false)?;
     let data = config.storage.data;
     let place = license_file(&data);
     let bytes = read(&arguments.file)?;

@@ -15,6 +15,7 @@ mod enroll;
 mod inventory;
 mod license;
 mod man;
+mod owner;
 mod restore;
 mod secret;
 mod serve;

@@ -11,6 +11,7 @@ use indicatif::HumanBytes;
 use super::bench::progress_bar;
 use super::data::{DataArguments, RESTORING, open_gallery, template_space};
 use super::inventory::rfc3339;
+use super::owner::become_owner;
 use super::secret::KeyArguments;
 use super::{Failure, while_doing};
 use crate::config::Config;
@@ -66,6 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         true => reader.heads().iter().map(|h| h.name.as_str()).collect(),
         false => arguments.collections.iter().map(String::as_str).collect(),
     };
+    become_owner(&config, false)?;
     let space = template_space(&config)?;
     check_heads(reader.heads(), &wanted, &space)?;
     let gallery = open_gallery(&config, space, MAX_COLLECTIONS + 1)?;

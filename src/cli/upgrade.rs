@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use super::data::{DataArguments, no_gallery, open_gallery, template_space};
+use super::owner::become_owner;
 use crate::gallery::MAX_COLLECTIONS;
 use crate::shown;
 
@@ -28,6 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if !directory.is_dir() {
         return Err(no_gallery(&directory));
     }
+    become_owner(&config, false)?;
     let gallery = open_gallery(&config, template_space(&config)?, MAX_COLLECTIONS)?;
     let (mut done, mut failed) = (0, 0);
     for name in gallery.outdated()? {
