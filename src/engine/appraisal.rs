@@ -13,7 +13,7 @@ const SMALL_FILE: usize = 8 << 20;
 /// Pictures of more pixels are worked on one at a time.
 const HUGE_PIXELS: u64 = 6_000_000;
 /// Bytes a pixel of the costliest JPEG.
-const UNCLEAR_BYTES: u64 = 10;
+const UNCLEAR_BYTES: u64 = 20;
 /// Pixels of the pictures of one batch, for each picture that it may have: what a telephone takes.
 const BATCH_PIXELS: u64 = 16_000_000;
 /// So many of the largest may come in one batch in any case.
@@ -74,7 +74,8 @@ impl Appraiser {
         if small {
             return (Cost::SMALL, Ok(pixels));
         }
-        let memory = memory + picture.file.length() as u64;
+        // Out of base64, and once more in the form that its decoder reads.
+        let memory = memory + 2 * picture.file.length() as u64;
         match usize::try_from(memory) {
             Ok(memory) if memory <= self.memory => {
                 let size = match pixels > HUGE_PIXELS {

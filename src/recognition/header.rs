@@ -46,6 +46,8 @@ const WEBP_LOSSLESS: u64 = 600;
 const WEBP_ANIMATED: u64 = 1700;
 /// A coefficient.
 const COEFFICIENT: u64 = 200;
+/// Planes of a JPEG that is decoded in them, and four inks before they are RGB.
+const PLANES: u64 = 400;
 
 /// Looks at the first bytes of a picture.
 pub fn outlook(file: &EncodedFile) -> Outlook {
@@ -139,9 +141,11 @@ fn of_webp(bytes: &[u8]) -> Result<Option<Header>, TooShort> {
         b"VP8X" => {
             let [flags] = part(bytes, 20)?;
             let [w0, w1, w2, h0, h1, h2] = part(bytes, 24)?;
-            let cost = match flags & ANIMATED {
-                0 => WEBP_LOSSLESS.max(WEBP_LOSSY),
-                _ => WEBP_ANIMATED,
+            let cost = match &part(bytes, 30)? {
+                _ if flags & ANIMATED != 0 => WEBP_ANIMATED,
+                b"VP8 " | b"ALPH" => WEBP_LOSSY,
+                // A colour profile may stand before either.
+                _ => WEBP_LOSSLESS,
             };
             let side = |low, middle, high| u32::from_le_bytes([low, middle, high, 0]) + 1;
             (side(w0, w1, w2), side(h0, h1, h2), cost)
@@ -208,6 +212,8 @@ struct Frame {
     progressive: bool,
     /// Coefficients for a pixel, in hundredths.
     coefficients: u64,
+    /// Whether the samples are none of the usual kinds, for which there is a slower decoder.
+    unusual: bool,
 }
 
 impl Frame {
@@ -221,7 +227,14 @@ impl Frame {
         let largest = |side: fn(&(u64, u64)) -> u64| sampling.iter().map(side).max().unwrap_or(1);
         let block = (largest(|s| s.0) * largest(|s| s.1)).max(1);
         let samples: u64 = sampling.iter().map(|(h, v)| h * v).sum();
+        let usual = match sampling.split_first() {
+            Some((first, others)) => {
+                matches!(first, (1 | 2, 1 | 2)) && others.iter().all(|other| *other == (1, 1))
+            }
+            None => false,
+        };
         Ok(Frame {
+            unusual: components > 1 && !usual,
             width: u16::from_be_bytes([w1, w0]).into(),
             height: u16::from_be_bytes([h1, h0]).into(),
             components,
@@ -235,10 +248,15 @@ impl Frame {
             true => self.coefficients * COEFFICIENT / 100,
             false => 0,
         };
+        let planes = match (self.unusual || scan_by_scan, self.components) {
+            (_, 4) => 2 * PLANES,
+            (true, _) => PLANES,
+            _ => 0,
+        };
         Header {
             width: self.width,
             height: self.height,
-            centibytes: RGB + kept,
+            centibytes: RGB + kept + planes,
         }
     }
 }
@@ -338,6 +356,8 @@ mod tests {
         // Three components of full size, two bytes a coefficient.
         let more = u64::from(WIDTH * HEIGHT) * 6;
         assert_eq!(memory(&progressive), memory(&plain) + more);
-        assert_eq!(memory(&one_by_one), memory(&plain) + more);
+        // And the planes, from which the pixels are put together.
+        let planes = u64::from(WIDTH * HEIGHT) * 4;
+        assert_eq!(memory(&one_by_one), memory(&plain) + more + planes);
     }
 }
