@@ -295,6 +295,17 @@ def test_a_door_without_people_or_with_too_many(data, start_daemon):
     assert "problem: collection" in of_door(Examined(data, config=config + "target_fpir = 0.000001\n"))
 
 
+def test_what_a_picture_can_do_at_the_door_is_said(data):
+    """Whoever installs it learns what was measured and what to do. Without a door nothing is said of it."""
+    config = DOOR.format(board="simulated")
+    said = of_door(Examined(data, config=config))
+    assert "warning: it relies on still pictures: a telephone" in said and "100 of 100" in said and "83 %" in said
+    assert "second factor" in said and "door.schedule" in said and "docs/guide/door.md" in said
+    said = of_door(Examined(data, config=config + 'liveness = "off"\n'))
+    assert "any photo of an enrolled person opens it" in said
+    assert "telephone" not in of_door(Examined(data))
+
+
 def test_a_schedule_without_a_clock(data, tmp_path):
     clock = tmp_path / "clock"
     config = DOOR.format(board="simulated") + 'schedule = ["daily 07:00-19:00"]\n'

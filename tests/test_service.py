@@ -109,6 +109,20 @@ def test_ready_means_that_a_search_is_answered(tmp_path, start_daemon, manager):
     assert f"serving 1 people in 1 collections on 127.0.0.1:{port}, license Authorized" in manager.statuses()
 
 
+def test_a_door_says_at_every_start_what_a_picture_can_do(start_daemon, manager):
+    """In the log, with the figures and what to do, and in the status of the unit, where it stays."""
+    door = '[door]\nenabled = true\nboard = "simulated"\ncollection = "staff"\nclients = ["127.0.0.1"]\n'
+    daemon = start_daemon(config=door, environment=manager.environment())
+    for starts in (1, 2):
+        if starts == 2:
+            daemon.restart()
+        wait_until(lambda: len(manager.times("READY=1")) == starts, 60, "READY=1")
+        assert manager.statuses()[-1].endswith("; door: relies on still pictures, a telephone held up can open it")
+        warnings = [line for line in daemon.log().splitlines() if "relies on still pictures" in line]
+        assert len(warnings) == starts and "100 of 100" in warnings[-1] and "second factor" in warnings[-1]
+    assert "relies on still" not in start_daemon().log()
+
+
 def test_stopping_is_told_with_the_time_it_may_take(start_daemon, manager):
     """STOPPING=1 at SIGTERM, and as much time as running requests may have, with some for the gallery."""
     daemon = start_daemon(config="[server]\ndrain_timeout_s = 100\n", environment=manager.environment())

@@ -155,6 +155,9 @@ async fn serve(config: &Config, license: License, door: &OpenDoor) -> Result<End
         door = door.0.as_ref().map(|door| door.board().to_string()),
         "ready: {}", engine.license().detail()
     );
+    if let Some(exposure) = config.door.exposure() {
+        tracing::warn!("door: {}; {}", exposure.found, exposure.advice);
+    }
     tracing::info!("memory: {}", config.budget());
     serve_audit::start(config);
     let (eraser, of_trimming) = (engine.clone(), config.clone());
@@ -266,14 +269,16 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// How things are, for `systemctl status`.
 fn status(address: SocketAddr, engine: &Engine) -> String {
     let metrics = engine.metrics();
-    let ailments = engine.door_health().map(|door| door.ailments().join(", "));
-    let door = ailments.filter(|ailments| !ailments.is_empty());
+    let mut said = (engine.door_health()).map_or(Vec::new(), |door| door.ailments());
+    let exposure = engine.access().and_then(Access::exposure);
+    said.extend(exposure.map(|exposure| exposure.short.to_owned()));
+    let door = (!said.is_empty()).then(|| said.join(", "));
     format!(
         "serving {} people in {} collections on {address}, license {}{}",
         metrics.people(),
         metrics.collections(),
         engine.license().state(),
-        (door.map(|ailments| format!("; door: {ailments}"))).unwrap_or_default()
+        (door.map(|said| format!("; door: {said}"))).unwrap_or_default()
     )
 }
 

@@ -14,7 +14,7 @@ use super::wall_clock::WallClock;
 use super::{Code, EncodedPicture, Engine, Error, Identification};
 use crate::door::events::{Denied, Opened, Origin};
 use crate::door::schedule::Schedule;
-use crate::door::settings::{LivenessRule, Network, Settings};
+use crate::door::settings::{Exposure, LivenessRule, Network, Settings};
 use crate::door::{Answer, Door};
 use crate::fairness;
 use crate::license;
@@ -202,6 +202,11 @@ impl Access {
     /// The collection whose people may enter.
     pub fn collection(&self) -> &str {
         &self.settings.collection
+    }
+
+    /// What this door does not hold.
+    pub fn exposure(&self) -> Option<Exposure> {
+        self.settings.exposure()
     }
 
     pub(super) fn door(&self) -> &Door {

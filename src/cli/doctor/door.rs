@@ -38,6 +38,9 @@ pub fn door(patient: &Patient, report: &mut Report) {
         );
     }
     event_log(report, settings, &patient.config.storage.data);
+    if let Some(exposure) = settings.exposure() {
+        report.warning(exposure.found, exposure.advice);
+    }
 }
 
 fn pins(patient: &Patient, report: &mut Report, board: &Board) {
