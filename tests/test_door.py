@@ -226,7 +226,7 @@ def test_the_more_faces_the_higher_the_threshold(start_door):
     assert ask_to_open(daemon, portrait(OBAMA))["door"]["opened"] is True
     few = wait_for_event(daemon.data, "opened", 1)["threshold"]
     assert daemon.insert("staff", *[("eileen", portrait(ASTRONAUT))] * 5)["success_num"] == 5
-    assert ask_to_open(daemon, portrait(OBAMA))["door"]["opened"] is True
+    assert ask_to_open(daemon, portrait(OBAMA_3))["door"]["opened"] is True
     assert wait_for_event(daemon.data, "opened", 2)["threshold"] > few
 
 

@@ -212,7 +212,11 @@ async fn prepare(
     let listener = listen(config.server.listen).await?;
     service::starting("opening the gallery, preparing the networks");
     let access = match &door.0 {
-        Some(door) => Some(Access::new(&config.door, door.clone())?),
+        Some(door) => Some(Access::new(
+            &config.door,
+            door.clone(),
+            &config.storage.data,
+        )?),
         None => None,
     };
     let mut engine = started(config.engine_options(), license).await?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::board::{self, PULSE_MS};
 use super::schedule::Schedule;
+use crate::recognition::{Nearness, rounding};
 
 /// Whether an opening needs a living face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,10 @@ pub struct Settings {
     pub liveness: LivenessRule,
     /// Whether an opening by a face needs its record in the event log.
     pub log: LogRule,
+    /// Pixels between the eyes of a face that opens, at least.
+    pub min_eye_distance: f64,
+    /// Width of a face that opens, as a share (0..1) of the longer side of its picture, at least.
+    pub min_face_share: f64,
     /// Addresses or networks (`10.0.0.0/24`) whose searches may open; empty: any with the token.
     pub clients: Vec<String>,
     /// File with the token that a search must bear to open; absent: any of `clients`.
@@ -66,6 +71,8 @@ impl Default for Settings {
             target_fpir: 0.001,
             liveness: LivenessRule::Enforce,
             log: LogRule::BestEffort,
+            min_eye_distance: 24.0,
+            min_face_share: 0.1,
             clients: Vec::new(),
             token_file: None,
             schedule: Vec::new(),
@@ -100,6 +107,12 @@ impl Settings {
                 PULSE_MS.start(),
                 PULSE_MS.end()
             ));
+        }
+        if !(0.0..=1000.0).contains(&self.min_eye_distance) {
+            return Err("`door.min_eye_distance` must be 0 to 1000 pixels".into());
+        }
+        if !(0.0..=0.9).contains(&self.min_face_share) {
+            return Err("`door.min_face_share` must be 0 to 0.9".into());
         }
         if self.cooldown_ms > 3_600_000 {
             return Err("`door.cooldown_ms` must be at most 3600000".into());
@@ -171,6 +184,30 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Why a face stands too far away to open, if it does.
+    pub fn too_far(&self, nearness: &Nearness) -> Option<String> {
+        let (eyes, least_eyes) = (nearness.eye_distance, self.min_eye_distance as f32);
+        let (share, least_share) = (nearness.share, self.min_face_share as f32);
+        if share >= least_share && eyes >= least_eyes {
+            return None;
+        }
+        let what = match share < least_share {
+            true => format!(
+                "the face is {:.3} of the picture wide, at least {:.3} is needed (door.min_face_share)",
+                rounding::down(share, 3),
+                rounding::up(least_share, 3)
+            ),
+            false => format!(
+                "the eyes are {:.1} pixels apart, at least {:.1} are needed (door.min_eye_distance)",
+                rounding::down(eyes, 1),
+                rounding::up(least_eyes, 1)
+            ),
+        };
+        Some(format!("come nearer: {what}"))
+    }
+}
+
 /// An address, or all addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -219,6 +256,29 @@ impl std::str::FromStr for Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_face_that_is_just_large_enough_is_near_enough() {
+        let door = Settings::default();
+        let said = |eye_distance, share| {
+            door.too_far(&Nearness {
+                eye_distance,
+                share,
+            })
+        };
+        assert_eq!(said(24.0, 0.1), None);
+        let small = said(24.0, 0.09996).unwrap();
+        assert!(
+            small.contains("is 0.099 of the picture") && small.contains("least 0.100"),
+            "{small}"
+        );
+        let close = said(23.99, 0.5).unwrap();
+        assert!(
+            close.contains("are 23.9 pixels") && close.contains("least 24.0"),
+            "{close}"
+        );
+        assert!(said(f32::NAN, 0.5).is_some() && said(50.0, f32::NAN).is_some());
+    }
 
     #[test]
     fn networks_contain_their_addresses() {
@@ -288,6 +348,20 @@ mod tests {
                     ..door.clone()
                 },
                 "door.pulse_ms",
+            ),
+            (
+                Settings {
+                    min_eye_distance: f64::NAN,
+                    ..door.clone()
+                },
+                "door.min_eye_distance",
+            ),
+            (
+                Settings {
+                    min_face_share: 1.0,
+                    ..door.clone()
+                },
+                "door.min_face_share",
             ),
         ] {
             let said = door.check().unwrap_err();

@@ -1,33 +1,35 @@
-//! Searches that open the door.
+//! The door, and who may open it.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use super::decision::{Enrolled, Threshold};
+use super::replay::Replays;
 use super::wall_clock::WallClock;
-use super::{Code, EncodedPicture, Engine, Error, Identification};
-use crate::door::events::{Denied, Opened, Origin};
+use super::{Engine, Reason};
+use crate::door::Door;
 use crate::door::schedule::Schedule;
-use crate::door::settings::{Exposure, LivenessRule, Network, Settings};
-use crate::door::{Answer, Door};
-use crate::fairness;
+use crate::door::settings::{Exposure, Network, Settings};
 use crate::license;
-use crate::recognition::LivenessDemand;
 use crate::text_file::{self, Pipes, Secret, TextFileError};
 
 /// Bytes that a token must have at least.
 const TOKEN_BYTES: usize = 16;
 
+/// How long beyond a cool-down a picture much like one that opened does not.
+const ALIKE_FOR: Duration = Duration::from_secs(60);
+
 /// The door, and who may open it.
 pub struct Access {
     door: Arc<Door>,
-    settings: Settings,
+    pub(super) settings: Settings,
+    /// What opened and does not open again.
+    pub(super) replays: Replays,
     schedule: Arc<Schedule>,
     time: Arc<WallClock>,
     /// Whether it was said that nobody is let in.
@@ -74,70 +76,6 @@ pub struct Caller {
     pub asked: Instant,
 }
 
-/// Why the door opened or did not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    Matched,
-    NoMatch,
-    /// The search itself failed; its error says why.
-    NotSearched,
-    Liveness,
-    OtherCollection,
-    Schedule,
-    ClockNotSet,
-    CoolDown,
-    /// The face was shown too long ago.
-    TooLate,
-    /// Its record could not be written, which the door requires.
-    Log,
-    /// The false match rate that would be needed is beyond the table of the embedding model.
-    Undecidable,
-    NoDoor,
-    Fault,
-}
-
-impl Reason {
-    /// As answers and events spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Reason::Matched => "matched",
-            Reason::NoMatch => "no_match",
-            Reason::NotSearched => "not_searched",
-            Reason::Liveness => "liveness",
-            Reason::OtherCollection => "other_collection",
-            Reason::Schedule => "schedule",
-            Reason::ClockNotSet => "clock_not_set",
-            Reason::CoolDown => "cool_down",
-            Reason::TooLate => "too_late",
-            Reason::Log => "log",
-            Reason::Undecidable => "undecidable",
-            Reason::NoDoor => "no_door",
-            Reason::Fault => "fault",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// What a search that asked to open came to.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    pub reason: Reason,
-    /// What more there is to say.
-    pub detail: Option<String>,
-    pub simulated: bool,
-}
-
-impl Opening {
-    pub fn opened(&self) -> bool {
-        self.reason == Reason::Matched
-    }
-}
-
 /// The token in `door.token_file`, without white space around it; `None` where none is asked for.
 ///
 /// # Errors
@@ -162,14 +100,17 @@ pub fn door_token(settings: &Settings) -> Result<Option<Secret>, AccessError> {
 impl Access {
     /// # Errors
     /// [`AccessError`] names the key and what was expected.
-    pub fn new(settings: &Settings, door: Arc<Door>) -> Result<Access, AccessError> {
+    pub fn new(settings: &Settings, door: Arc<Door>, data: &Path) -> Result<Access, AccessError> {
         let wrong = |e: String| AccessError::Settings(e);
         let token = door_token(settings)?;
         if let Some(warning) = token.as_ref().and_then(|token| token.warning.as_ref()) {
             tracing::warn!("door.token_file: {warning}");
         }
         let clients: Result<_, _> = settings.clients.iter().map(|c| c.parse()).collect();
+        let pulse = (settings.pulse_ms).map_or(door.board().pulse(), Duration::from_millis);
+        let alike_for = pulse + Duration::from_millis(settings.cooldown_ms) + ALIKE_FOR;
         Ok(Access {
+            replays: Replays::open(data, alike_for),
             door,
             schedule: Arc::new(Schedule::parse(&settings.schedule).map_err(wrong)?),
             time: Arc::new(WallClock::new(license::clock_of_device())),
@@ -214,7 +155,7 @@ impl Access {
     }
 
     /// Whether faces open at this time.
-    async fn timely(&self) -> Result<(), (Reason, Option<String>)> {
+    pub(super) async fn timely(&self) -> Result<(), (Reason, Option<String>)> {
         const UNCONFIRMED: &str = "nothing confirms the clock: no time server since the start, no hardware clock that agrees";
         let (schedule, time) = (self.schedule.clone(), self.time.clone());
         // It may ask another program for the time.
@@ -240,134 +181,6 @@ impl Engine {
 
     pub fn access(&self) -> Option<&Access> {
         self.access.as_ref()
-    }
-
-    /// [`Engine::identify`], and a match opens the door; everything else is said no to, with light and sound.
-    ///
-    /// # Errors
-    /// 1015 for whom [`Access::permits`] does not; those of the search; each with what became of the opening.
-    pub async fn identify_and_open(
-        &self,
-        collection: String,
-        picture: EncodedPicture,
-        top_k: u64,
-        liveness: LivenessDemand,
-        caller: &Caller,
-    ) -> (Result<Identification, Error>, Opening) {
-        let Some(access) = &self.access else {
-            // Whoever asks to open acts on the answer, with a lock of their own perhaps: no picture of a face gets one.
-            let found = self
-                .identify(collection, picture, top_k, LivenessDemand::Enforce)
-                .await;
-            let opening = Opening {
-                reason: Reason::NoDoor,
-                detail: Some("there is no door ([door] in the configuration)".into()),
-                simulated: false,
-            };
-            return (found, opening);
-        };
-        // Asked for again, here where it counts.
-        if access.permits(caller).is_err() {
-            let refused = Opening {
-                reason: Reason::NotSearched,
-                detail: None,
-                simulated: false,
-            };
-            return (Err(Error::new(Code::AuthenticationRequired)), refused);
-        }
-        let liveness = match access.settings.liveness {
-            LivenessRule::Enforce => LivenessDemand::Enforce,
-            LivenessRule::Off => liveness,
-        };
-        // Counted before: who is enrolled meanwhile is one chance more than was asked for, for one search.
-        let enrolled = self.enrolled(&collection);
-        let elsewhere = collection != access.collection();
-        let search = self.identify(collection, picture, top_k, liveness);
-        let found = fairness::opens(search).await;
-        let origin = Origin {
-            client: caller.address.map(|address| address.to_string()),
-            request_id: caller.request_id.clone(),
-        };
-        let (reason, detail) = match &found {
-            Err(e) if e.code == Code::PresentationAttack => (Reason::Liveness, None),
-            Err(_) => (Reason::NotSearched, None),
-            Ok(_) if elsewhere => (
-                Reason::OtherCollection,
-                Some("the door opens for another collection (door.collection)".into()),
-            ),
-            Ok(found) => {
-                self.try_to_open(access, found, enrolled, &origin, caller.asked)
-                    .await
-            }
-        };
-        match reason {
-            // Nobody may have stood there: no face, a broken picture, a full queue.
-            Reason::NotSearched => {}
-            // They are in the log already, or cannot get there.
-            Reason::Matched | Reason::CoolDown | Reason::TooLate | Reason::Log | Reason::Fault => {}
-            reason => access.door.deny(Denied {
-                reason: reason.name().into(),
-                request: origin,
-                ..Denied::default()
-            }),
-        }
-        let opening = Opening {
-            reason,
-            detail,
-            simulated: access.door.board().is_simulated(),
-        };
-        (found, opening)
-    }
-
-    async fn try_to_open(
-        &self,
-        access: &Access,
-        found: &Identification,
-        enrolled: Enrolled,
-        origin: &Origin,
-        asked: Instant,
-    ) -> (Reason, Option<String>) {
-        let threshold = match self.threshold(access, enrolled) {
-            Ok(threshold) => threshold,
-            Err((reason, detail)) => return (reason, Some(detail)),
-        };
-        let best = (found.matches.first()).filter(|best| best.cosine >= threshold.cosine);
-        let Some(best) = best else {
-            return (Reason::NoMatch, None);
-        };
-        if let Err(untimely) = access.timely().await {
-            return untimely;
-        }
-        let opened = Opened {
-            by: "face".into(),
-            person: Some(best.target.clone()),
-            collection: Some(access.collection().into()),
-            cosine: Some(best.cosine),
-            threshold: Some(threshold.cosine),
-            extrapolated: threshold.extrapolated,
-            request: origin.clone(),
-        };
-        let refused = Denied {
-            person: Some(best.target.clone()),
-            request: origin.clone(),
-            ..Denied::default()
-        };
-        match access.door.open(opened, refused, asked).await {
-            Answer::Opened => (Reason::Matched, None),
-            Answer::CoolDown => (Reason::CoolDown, None),
-            Answer::TooLate => (
-                Reason::TooLate,
-                Some("too long since the request; ask again with a new picture".into()),
-            ),
-            Answer::NotRecorded => (
-                Reason::Log,
-                Some("the medium did not take the record of the opening in time, and door.log is \"required\"; recocomp doctor says more".into()),
-            ),
-            Answer::Dead => (
-                Reason::Fault,
-                Some("the door does not answer; its events say more".into()),
-            ),
-        }
     }
 
     /// Nobody in a collection that does not exist.
@@ -412,7 +225,7 @@ mod tests {
             };
             let data = tempfile::tempdir().unwrap();
             let door = Arc::new(Door::start(&settings, data.path()).unwrap());
-            Access::new(&settings, door).unwrap()
+            Access::new(&settings, door, data.path()).unwrap()
         };
         let caller = |address: &str, token: Option<&str>| Caller {
             address: Some(address.parse().unwrap()),
@@ -456,7 +269,10 @@ mod tests {
             ..Settings::default()
         };
         let door = Arc::new(Door::start(&settings, data.path()).unwrap());
-        let said = Access::new(&settings, door).err().unwrap().to_string();
+        let said = Access::new(&settings, door, data.path())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(
             said.contains("door.token_file") && said.contains("16"),
             "{said}"

@@ -26,6 +26,10 @@ pub enum Rejection {
     LowQuality(String),
     /// The face is not live, or that could not be judged.
     PresentationAttack(String),
+    /// Whether the face is live cannot be told, so near is it.
+    TooNear(String),
+    /// Somebody who cannot be read stands before the face that could be.
+    Unreadable(String),
     /// The face is enrolled under another name, and that is refused.
     Duplicate(String),
     /// Not the picture's fault.
@@ -49,6 +53,8 @@ impl Rejection {
             | Rejection::NoFace(reason)
             | Rejection::LowQuality(reason)
             | Rejection::PresentationAttack(reason)
+            | Rejection::TooNear(reason)
+            | Rejection::Unreadable(reason)
             | Rejection::Duplicate(reason)
             | Rejection::Fault(reason) => reason,
         }
@@ -60,7 +66,9 @@ impl From<Rejection> for Error {
         match rejection {
             Rejection::InvalidImage(reason) => Error::new(Code::InvalidImage).with(reason),
             Rejection::NoFace(reason) => Error::new(Code::NoFace).with(reason),
-            Rejection::LowQuality(reason) => Error::new(Code::LowQuality).with(reason),
+            Rejection::LowQuality(reason)
+            | Rejection::TooNear(reason)
+            | Rejection::Unreadable(reason) => Error::new(Code::LowQuality).with(reason),
             Rejection::PresentationAttack(reason) => {
                 Error::new(Code::PresentationAttack).with(reason)
             }

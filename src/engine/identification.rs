@@ -2,7 +2,9 @@
 
 use super::{Code, EncodedPicture, Engine, Error, Rejection, check_collection_name};
 use crate::gallery::Hit;
-use crate::recognition::{Checks, Gate, Liveness, LivenessDemand, Purpose, Recognition};
+use crate::recognition::{
+    Checks, Gate, Liveness, LivenessDemand, Nearness, Purpose, Recognition, Trace,
+};
 
 /// The field of a request's only picture.
 pub(super) const PICTURE: &str = "face_image";
@@ -31,6 +33,35 @@ pub struct Identification {
     pub liveness: Option<Liveness>,
 }
 
+/// What a search saw that asks to open.
+pub(super) struct Sight {
+    pub found: Identification,
+    pub nearness: Nearness,
+    pub trace: Option<Trace>,
+}
+
+/// Why a search came to nothing.
+pub(super) enum Failure {
+    /// The picture is at fault.
+    Rejected(Rejection),
+    Other(Error),
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(e: E) -> Failure {
+        Failure::Other(e.into())
+    }
+}
+
+impl Failure {
+    pub(super) fn error(self) -> Error {
+        match self {
+            Failure::Rejected(rejection) => rejection.about(PICTURE),
+            Failure::Other(e) => e,
+        }
+    }
+}
+
 /// Answer of a comparison.
 #[derive(Clone, Debug)]
 pub struct Verification {
@@ -57,13 +88,29 @@ impl Engine {
         top_k: u64,
         liveness: LivenessDemand,
     ) -> Result<Identification, Error> {
+        let checks = Checks {
+            far: picture.far,
+            liveness,
+            ..Checks::default()
+        };
+        let sight = self.look_for(collection, picture, top_k, checks).await;
+        Ok(sight.map_err(Failure::error)?.found)
+    }
+
+    /// [`Engine::identify`] with other checks; that of quality is added, and what the configuration demands of liveness.
+    pub(super) async fn look_for(
+        &self,
+        collection: String,
+        picture: EncodedPicture,
+        top_k: u64,
+        checks: Checks,
+    ) -> Result<Sight, Failure> {
         check_collection_name(&collection)?;
         check_top_k(top_k)?;
         let checks = Checks {
-            far: picture.far,
             gate: Gate::Search,
-            liveness: self.liveness_demand(liveness)?,
-            ..Checks::default()
+            liveness: self.liveness_demand(checks.liveness)?,
+            ..checks
         };
         self.gallery.status(&collection)?;
         let top_k = usize::try_from(top_k.min(MAX_TOP_K)).unwrap_or(1);
@@ -72,19 +119,23 @@ impl Engine {
         // The worker that made the template scans the collection, too: a search never waits behind
         // commits for a thread of the disk's.
         let gallery = self.gallery.clone();
-        let outcome = place.submit(cost, move |recognizer| -> Result<_, Error> {
+        let outcome = place.submit(cost, move |recognizer| -> Result<_, Failure> {
             let probe = (picture.on(recognizer))
                 .and_then(|file| recognizer.recognize_file(file, Purpose::Probe, checks))
-                .map_err(|refusal| Rejection::from(refusal).about(PICTURE))?;
+                .map_err(|refusal| Failure::Rejected(refusal.into()))?;
             let hits = gallery.search(&collection, &probe.template, top_k)?;
             Ok((probe, hits))
         });
         let (probe, hits) = (outcome.await)
             .map_err(|_| Rejection::Fault("a recognition worker failed".into()))??;
-        Ok(Identification {
-            matches: self.matches(hits),
-            faces: probe.faces,
-            liveness: probe.liveness,
+        Ok(Sight {
+            found: Identification {
+                matches: self.matches(hits),
+                faces: probe.faces,
+                liveness: probe.liveness,
+            },
+            nearness: probe.nearness,
+            trace: probe.trace,
         })
     }
 

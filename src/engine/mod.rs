@@ -16,15 +16,17 @@ mod licensing;
 mod liveness;
 mod metrics;
 mod names;
+mod opening;
 mod people;
 mod person;
 mod probe;
+mod replay;
 mod room;
 mod same_names;
 mod turns;
 mod wall_clock;
 
-pub use access::{Access, AccessError, Caller, Forbidden, Opening, Reason, door_token};
+pub use access::{Access, AccessError, Caller, Forbidden, door_token};
 pub use decision::{Decision, Enrolled, Impostors, Threshold, Undecidable, Unmeasured};
 pub use door_health::DoorHealth;
 pub use doubt_rules::{DisagreementRule, DoubtRules, DuplicateRule, IdenticalRule};
@@ -36,6 +38,7 @@ pub use identification::{Identification, Match, Verification};
 pub use liveness::LivenessMode;
 pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id, new_target_id};
+pub use opening::{Opening, Reason};
 pub use people::{DEFAULT_PAGE, PeoplePage, PersonReport};
 pub use probe::Ailment;
 pub use same_names::shown as shown_name;
@@ -305,6 +308,8 @@ impl From<Refusal> for Rejection {
             attack @ Refusal::PresentationAttack { .. } => {
                 Rejection::PresentationAttack(attack.to_string())
             }
+            near @ Refusal::TooNear { .. } => Rejection::TooNear(near.to_string()),
+            unreadable @ Refusal::Unreadable => Rejection::Unreadable(unreadable.to_string()),
             unknown @ Refusal::LivenessUnknown(_) => {
                 tracing::error!("recognition: {unknown}");
                 Rejection::PresentationAttack(unknown.to_string())

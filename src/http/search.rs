@@ -26,6 +26,11 @@ pub async fn search(
             .await?;
         return Ok(rows(found, demand));
     }
+    if picture.far {
+        return Err(ApiError::parameter(
+            "far: a face that opens stands at the door; false is expected with \"open\": true",
+        ));
+    }
     caller.may_open(&state)?;
     let (found, opening) = (state.engine)
         .identify_and_open(collection, picture, top_k, demand, &caller.0)

@@ -8,6 +8,10 @@ use super::geometry::Rect;
 use super::scale::{FilterType, ResizeAlg, Scaler};
 use crate::inference::{InferenceError, LivenessConstants, LoadedModel, Network};
 
+/// So many times the raised box must fit into the picture, or a living face may be refused for want of surroundings:
+/// models/liveness.md has the figures.
+const ROOM: f32 = 1.4;
+
 /// What a caller wants to know about liveness. Ordered: a stricter demand contains the weaker ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LivenessDemand {
@@ -62,6 +66,11 @@ impl LivenessCheck {
         self.constants.threshold
     }
 
+    /// Whether the picture shows enough around `face` for a low score to mean an attack.
+    pub fn has_room(&self, picture: &Picture, face: &Face) -> bool {
+        enlargement(picture, &face.bounds, &self.constants).is_none_or(|scale| scale >= ROOM)
+    }
+
     /// Judges `face` by its surroundings, too: the edge of a print or a screen is half of the
     /// evidence.
     ///
@@ -112,16 +121,9 @@ impl LivenessCheck {
 /// then enlarged as far as the frame allows and moved inside it. Its sides are scaled to the input's
 /// independently. This is what the published model was used with.
 fn region(picture: &Picture, bounds: &Rect, constants: &LivenessConstants) -> Option<Rect> {
+    let scale = enlargement(picture, bounds, constants)?;
     let (right, bottom) = (picture.width as f32 - 1.0, picture.height as f32 - 1.0);
-    let rise = bounds.height * constants.forehead;
-    let (box_width, box_height) = (bounds.width, bounds.height + rise);
-    let usable = box_width >= 1.0 && box_height >= 1.0 && right >= 1.0 && bottom >= 1.0;
-    if !(usable && bounds.x.is_finite() && bounds.y.is_finite()) {
-        return None;
-    }
-    let scale = (constants.crop)
-        .min(right / box_width)
-        .min(bottom / box_height);
+    let (rise, box_width, box_height) = raised(bounds, constants);
     let (width, height) = (box_width * scale, box_height * scale);
     let centre_x = bounds.x + box_width / 2.0;
     let centre_y = bounds.y - rise + box_height / 2.0;
@@ -135,6 +137,24 @@ fn region(picture: &Picture, bounds: &Rect, constants: &LivenessConstants) -> Op
         width: ((left + width).floor() + 1.0 - x).clamp(1.0, right + 1.0 - x),
         height: ((top + height).floor() + 1.0 - y).clamp(1.0, bottom + 1.0 - y),
     })
+}
+
+/// How many times the raised box the region is, in both directions. `None` of a box that is none.
+fn enlargement(picture: &Picture, bounds: &Rect, constants: &LivenessConstants) -> Option<f32> {
+    let (right, bottom) = (picture.width as f32 - 1.0, picture.height as f32 - 1.0);
+    let (_, box_width, box_height) = raised(bounds, constants);
+    let usable = box_width >= 1.0 && box_height >= 1.0 && right >= 1.0 && bottom >= 1.0;
+    (usable && bounds.x.is_finite() && bounds.y.is_finite()).then(|| {
+        (constants.crop)
+            .min(right / box_width)
+            .min(bottom / box_height)
+    })
+}
+
+/// By how much the box is raised for the forehead, and its sides then, in pixels.
+fn raised(bounds: &Rect, constants: &LivenessConstants) -> (f32, f32, f32) {
+    let rise = bounds.height * constants.forehead;
+    (rise, bounds.width, bounds.height + rise)
 }
 
 /// Share of class `index`, or `None` unless all logits are numbers.

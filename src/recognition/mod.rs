@@ -14,6 +14,7 @@ mod jpeg;
 mod jpeg_pixels;
 mod landmarks;
 mod liveness;
+mod nearness;
 mod options;
 mod orientation;
 mod picture;
@@ -22,6 +23,7 @@ mod quality;
 mod recognizer;
 pub mod rounding;
 mod scale;
+mod trace;
 mod warp;
 mod webp;
 
@@ -33,11 +35,13 @@ pub use geometry::{Point, Rect, Similarity};
 pub use header::{Header, Outlook, outlook};
 pub use landmarks::Landmarks;
 pub use liveness::{Liveness, LivenessCheck, LivenessDemand};
+pub use nearness::Nearness;
 pub use options::{Checks, Purpose, RecognizerOptions};
 pub use picture::{Picture, PictureLimits};
 pub use quality::{COMPONENTS, Components, Gate, GateLimits, Gates, Quality, Shortfall};
 pub use recognizer::{Recognition, Recognizer, STAGES, SeenFace, Timings};
 
+pub use trace::Trace;
 pub use warp::warp;
 
 use crate::gallery::TemplateError;
@@ -61,6 +65,18 @@ pub enum Refusal {
         rounding::down(*.score, 3), rounding::up(*.threshold, 3)
     )]
     PresentationAttack { score: f32, threshold: f32 },
+    /// Somebody stands before the face that could be read, with one that cannot.
+    #[error(
+        "the nearest face cannot be read: it is covered, turned away or cut off; nobody behind it is looked at, show it whole"
+    )]
+    Unreadable,
+    /// The face is not live enough, and the picture ends too close around it to say that it is an attack.
+    #[error(
+        "the face is too near to be judged: step back so that the whole head and some room around it is in the picture \
+         (liveness is {:.3}, at least {:.3} is needed)",
+        rounding::down(*.score, 3), rounding::up(*.threshold, 3)
+    )]
+    TooNear { score: f32, threshold: f32 },
     /// Liveness was enforced and could not be judged.
     #[error("liveness could not be judged: {0}")]
     LivenessUnknown(#[source] InferenceError),

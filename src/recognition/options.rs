@@ -50,6 +50,9 @@ impl Default for RecognizerOptions {
 pub struct Checks {
     /// Whether faces are looked for in tiles from the start, see [`Pass::Far`](super::Pass::Far).
     pub far: bool,
+    /// Whether the face opens a door: it must be the nearest, so a nearer one that cannot be read refuses the picture; what the picture
+    /// shows is kept in mind; and tiles are never looked at.
+    pub opening: bool,
     pub gate: Gate,
     pub liveness: LivenessDemand,
     /// Whether quality is measured also where no gate needs it.

@@ -10,9 +10,12 @@ use super::far::FarLooks;
 use super::geometry::Point;
 use super::landmarks::Landmarks;
 use super::liveness::{Liveness, LivenessCheck, LivenessDemand};
+use super::nearness::Nearness;
 use super::options::{Checks, Purpose, RecognizerOptions};
 use super::picture::Picture;
 use super::quality::{self, Gate, Quality};
+use super::scale::Scaler;
+use super::trace::Trace;
 use crate::gallery::Template;
 use crate::inference::{InferenceError, LivenessConstants, ModelSet};
 
@@ -49,6 +52,9 @@ pub struct Recognition {
     pub face: Face,
     /// Faces seen, that one included.
     pub faces: usize,
+    pub nearness: Nearness,
+    /// By which the picture is known again, if it is to open a door.
+    pub trace: Option<Trace>,
     /// If it was asked for or a gate needed it.
     pub quality: Option<Quality>,
     /// The judgement, if it was asked for and could be made.
@@ -73,6 +79,7 @@ pub struct Recognizer {
     landmarks: Landmarks,
     liveness: LivenessCheck,
     embedder: Embedder,
+    scaler: Scaler,
     encoded: Vec<u8>,
 }
 
@@ -100,6 +107,7 @@ impl Recognizer {
                 threads,
             )?,
             options,
+            scaler: Scaler::default(),
             encoded: Vec::new(),
         })
     }
@@ -196,6 +204,12 @@ impl Recognizer {
         let picture = Picture::decode(encoded, &self.options.limits)?;
         let spent = start.elapsed();
         let mut recognition = self.recognize_picture(&picture, purpose, checks)?;
+        if checks.opening {
+            let aligned = self.embedder.aligned().map_or(&[][..], |(face, ..)| face);
+            let face = &recognition.face;
+            let trace = Trace::of(encoded, &picture, face, aligned, &mut self.scaler)?;
+            recognition.trace = Some(trace);
+        }
         recognition.timings.0[1] = spent;
         Ok(recognition)
     }
@@ -218,7 +232,7 @@ impl Recognizer {
             timings.0[stage] += now - clock;
             clock = now;
         };
-        let (face, points, faces) = self.find_face(picture, thorough, checks.far, &mut lap)?;
+        let (face, points, faces) = self.find_face(picture, thorough, checks, &mut lap)?;
         self.embedder.align(picture, &points)?;
         lap(4);
         let needed = checks.quality || checks.gate != Gate::Open;
@@ -237,6 +251,8 @@ impl Recognizer {
             template: embedding.template,
             face,
             faces,
+            nearness: Nearness::of(picture, &face, &points),
+            trace: None,
             quality,
             liveness,
             timings,
@@ -363,9 +379,10 @@ impl Recognizer {
         let threshold = self.liveness.threshold();
         match (self.liveness.judge(picture, face), demand) {
             (Ok(judged), LivenessDemand::Enforce) if !judged.live => {
-                Err(Refusal::PresentationAttack {
-                    score: judged.score,
-                    threshold,
+                let score = judged.score;
+                Err(match self.liveness.has_room(picture, face) {
+                    true => Refusal::PresentationAttack { score, threshold },
+                    false => Refusal::TooNear { score, threshold },
                 })
             }
             (Ok(judged), _) => Ok(Some(judged)),
@@ -392,15 +409,20 @@ impl Recognizer {
     /// frame shows none, or hints at a larger one, the picture is looked at smaller.
     ///
     /// The landmark network has the last word on what is a face: where it sees none, the next
-    /// candidate is taken.
+    /// candidate is taken. Not so where a door opens: whom nobody can read stands before the others all the same.
     fn find_face(
         &mut self,
         picture: &Picture,
         thorough: bool,
-        far: bool,
+        checks: Checks,
         lap: &mut impl FnMut(usize),
     ) -> Result<(Face, [Point; 5], usize), Refusal> {
-        for &pass in self.passes(far) {
+        let mut unreadable: Vec<Face> = Vec::new();
+        let passes = match checks.opening {
+            true => Pass::PLAIN,
+            false => self.passes(checks.far),
+        };
+        for &pass in passes {
             let mut faces = self.detector.detect(picture, pass)?;
             self.options.face.sort(&mut faces, picture);
             lap(2);
@@ -411,9 +433,19 @@ impl Recognizer {
             for face in faces.iter().take(candidates) {
                 let points = self.landmarks.find(picture, face, thorough)?;
                 lap(3);
-                if let Some(points) = points {
-                    return Ok((*face, points, faces.len()));
+                let Some(points) = points else {
+                    unreadable.push(*face);
+                    continue;
+                };
+                let behind = |other: &Face| other.is_before(face);
+                if checks.opening
+                    && (unreadable.iter().any(behind)
+                        || self.detector.hints_at_nearer(picture, face)?)
+                {
+                    return Err(Refusal::Unreadable);
                 }
+                lap(2);
+                return Ok((*face, points, faces.len()));
             }
         }
         Err(Refusal::NoFace {

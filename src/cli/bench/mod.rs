@@ -18,6 +18,7 @@ mod pipeline;
 mod quality;
 mod recall;
 mod reference;
+mod replay;
 mod search;
 mod start;
 mod synthetic;
@@ -45,6 +46,7 @@ pub enum Verb {
     Opening(opening::Arguments),
     Pipeline(pipeline::Arguments),
     Quality(quality::Arguments),
+    Replay(replay::Arguments),
     Search(search::Arguments),
     Commits(commits::Arguments),
     Compaction(compaction::Arguments),
@@ -73,6 +75,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Opening(arguments) => opening::run(&arguments),
         Verb::Pipeline(arguments) => pipeline::run(&arguments),
         Verb::Quality(arguments) => quality::run(&arguments),
+        Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Search(arguments) => search::run(&arguments),
         Verb::Commits(arguments) => commits::run(&arguments),
         Verb::Compaction(arguments) => compaction::run(&arguments),
