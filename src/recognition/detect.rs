@@ -2,6 +2,7 @@
 
 use super::geometry::{Point, Rect, settle};
 use super::scale::{FilterType, ResizeAlg, Scaler};
+use super::turn::{self, Turn};
 use super::{Picture, Refusal, far};
 use crate::inference::{InferenceError, LoadedModel, Network};
 
@@ -68,6 +69,16 @@ pub enum Pass {
 impl Pass {
     /// What a picture gets that is not looked at in tiles: each where those before it showed no face.
     pub const PLAIN: &[Pass] = &[Pass::WithNear, Pass::Padded, Pass::PaddedMore];
+
+    /// Share of the network's input that the picture's longer side fills; `None` for tiles.
+    pub(super) fn share(self) -> Option<f32> {
+        match self {
+            Pass::FullFrame | Pass::WithNear => Some(1.0),
+            Pass::Padded => Some(PADDED),
+            Pass::PaddedMore => Some(PADDED_MORE),
+            Pass::Far => None,
+        }
+    }
 }
 
 /// The part of a picture that one run of the network sees, in pixels.
@@ -135,7 +146,7 @@ impl Detector {
             Pass::PaddedMore => self.look(picture, whole, PADDED_MORE)?,
             Pass::Far => far::look(self, picture)?,
         };
-        faces.sort_by(|a, b| b.bounds.area().total_cmp(&a.bounds.area()));
+        largest_first(&mut faces);
         Ok(faces)
     }
 
@@ -166,7 +177,7 @@ impl Detector {
 
     fn look_with_near(&mut self, picture: &Picture) -> Result<Vec<Face>, Refusal> {
         let whole = Region::all_of(picture);
-        let frame = self.run(picture, whole, 1.0)?;
+        let frame = self.run(picture, whole, 1.0, Turn::None)?;
         let mut faces = self.read(&frame, self.min_score);
         if faces.is_empty() {
             return Ok(faces);
@@ -217,13 +228,35 @@ impl Detector {
         share: f32,
         min_score: f32,
     ) -> Result<Vec<Face>, Refusal> {
-        let frame = self.run(picture, region, share)?;
+        let frame = self.run(picture, region, share, Turn::None)?;
         Ok(self.read(&frame, min_score))
     }
 
+    /// The faces that stand upright when the picture is turned, largest first, in pixels of the picture as it is.
+    ///
+    /// # Errors
+    /// The network failed.
+    pub(super) fn look_turned(
+        &mut self,
+        picture: &Picture,
+        share: f32,
+        turn: Turn,
+    ) -> Result<Vec<Face>, Refusal> {
+        let frame = self.run(picture, Region::all_of(picture), share, turn)?;
+        let mut faces = self.read(&frame, self.min_score);
+        largest_first(&mut faces);
+        Ok(faces)
+    }
+
     /// Runs the network on a part of the picture; what it shows is to be [read](Detector::read).
-    fn run(&mut self, picture: &Picture, region: Region, share: f32) -> Result<Frame, Refusal> {
-        let frame = self.letterbox(picture, region, share);
+    fn run(
+        &mut self,
+        picture: &Picture,
+        region: Region,
+        share: f32,
+        turn: Turn,
+    ) -> Result<Frame, Refusal> {
+        let frame = self.letterbox(picture, region, share, turn);
         self.network.run(&self.canvas, &mut self.scratch)?;
         self.network.output("boxes", &mut self.boxes)?;
         self.network.output("scores", &mut self.scores)?;
@@ -233,14 +266,21 @@ impl Detector {
     /// The faces from `min_score` of the last run, best first.
     fn read(&self, frame: &Frame, min_score: f32) -> Vec<Face> {
         let mut faces = merge(decode(&self.boxes, &self.scores, min_score));
+        if frame.turn != Turn::None {
+            faces.retain(turn::is_upright);
+            faces = faces
+                .iter()
+                .map(|face| frame.turn.face_back(face))
+                .collect();
+        }
         for face in &mut faces {
             frame.to_picture(face, self.network.input().width as f32);
         }
         faces
     }
 
-    /// Draws `region`, its proportions kept, into the middle of the grey input.
-    fn letterbox(&mut self, picture: &Picture, region: Region, share: f32) -> Frame {
+    /// Draws `region`, its proportions kept, into the middle of the grey input, and turns it there.
+    fn letterbox(&mut self, picture: &Picture, region: Region, share: f32, turn: Turn) -> Frame {
         let size = self.network.input().width;
         let longer = region.width.max(region.height) as f32;
         let scale = size as f32 / longer * share;
@@ -255,7 +295,11 @@ impl Detector {
             let start = ((top + row) * size + left) * 3;
             self.canvas[start..start + width * 3].copy_from_slice(line);
         }
+        if turn != Turn::None {
+            self.canvas = turn.pixels(size, size, &self.canvas);
+        }
         Frame {
+            turn,
             left: left as f32,
             top: top as f32,
             scale_x: width as f32 / region.width as f32,
@@ -285,8 +329,13 @@ impl Detector {
     }
 }
 
+fn largest_first(faces: &mut [Face]) {
+    faces.sort_by(|a, b| b.bounds.area().total_cmp(&a.bounds.area()));
+}
+
 /// Where the region lies in the input, and in the picture.
 struct Frame {
+    turn: Turn,
     left: f32,
     top: f32,
     scale_x: f32,

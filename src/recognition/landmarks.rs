@@ -85,10 +85,7 @@ impl Landmarks {
         face: &Face,
         twice: bool,
     ) -> Result<Option<[Point; 5]>, InferenceError> {
-        let [right_eye, left_eye, ..] = face.keypoints;
-        let side = face.bounds.width.max(face.bounds.height) * CROP_OF_BOX;
-        let upright = direction(right_eye, left_eye);
-        let Some(mut back) = self.look(picture, face.bounds.centre(), side, upright)? else {
+        let Some(mut back) = self.look_at(picture, face)? else {
             return Ok(None);
         };
         if twice {
@@ -110,6 +107,31 @@ impl Landmarks {
             .iter()
             .any(|p| (p.x - points[0].x).hypot(p.y - points[0].y) > 1e-3);
         Ok((finite && apart).then_some(points))
+    }
+
+    /// How sure the network is that `face` is one: a logit, from [`MIN_PRESENCE`] it is.
+    ///
+    /// # Errors
+    /// The network failed.
+    pub(super) fn presence(
+        &mut self,
+        picture: &Picture,
+        face: &Face,
+    ) -> Result<f32, InferenceError> {
+        self.look_at(picture, face)?;
+        Ok(self.presence.first().copied().unwrap_or(f32::NEG_INFINITY))
+    }
+
+    /// [`Landmarks::look`] around the detector's box.
+    fn look_at(
+        &mut self,
+        picture: &Picture,
+        face: &Face,
+    ) -> Result<Option<Similarity>, InferenceError> {
+        let [right_eye, left_eye, ..] = face.keypoints;
+        let side = face.bounds.width.max(face.bounds.height) * CROP_OF_BOX;
+        let upright = direction(right_eye, left_eye);
+        self.look(picture, face.bounds.centre(), side, upright)
     }
 
     /// Runs the network on a grey square.

@@ -24,6 +24,7 @@ mod recognizer;
 pub mod rounding;
 mod scale;
 mod trace;
+mod turn;
 mod warp;
 mod webp;
 

@@ -16,6 +16,7 @@ use super::picture::Picture;
 use super::quality::{self, Gate, Quality};
 use super::scale::Scaler;
 use super::trace::Trace;
+use super::turn::{self, Turn};
 use crate::gallery::Template;
 use crate::inference::{InferenceError, LivenessConstants, ModelSet};
 
@@ -232,14 +233,20 @@ impl Recognizer {
             timings.0[stage] += now - clock;
             clock = now;
         };
-        let (face, points, faces) = self.find_face(picture, thorough, checks, &mut lap)?;
+        let found = self.find_face(picture, thorough, &checks, &mut lap)?;
+        let FoundFace {
+            face,
+            points,
+            faces,
+            turn,
+        } = found;
         self.embedder.align(picture, &points)?;
         lap(4);
         let needed = checks.quality || checks.gate != Gate::Open;
         let mut quality = needed.then(|| self.measure(picture));
         self.pass(checks.gate, quality.as_ref(), false)?;
         lap(5);
-        let liveness = self.judge(picture, &face, checks.liveness)?;
+        let liveness = self.judge(picture, &face, turn, checks.liveness)?;
         lap(6);
         let embedding = self.embedder.embed(thorough)?;
         lap(7);
@@ -290,9 +297,14 @@ impl Recognizer {
         self.check_length(encoded)?;
         let picture = Picture::decode(encoded, &self.options.limits)?;
         let mut seen = Vec::new();
-        for &pass in self.passes(far) {
-            let mut faces = self.detector.detect(&picture, pass)?;
-            self.options.face.sort(&mut faces, &picture);
+        let checks = Checks {
+            far,
+            liveness,
+            ..Checks::default()
+        };
+        let turns = may_be_turned(&checks);
+        for look in self.looks(&checks, turns, true) {
+            let (turn, faces) = self.look(&picture, look, turns, true)?;
             for face in faces.into_iter().take(MAX_SEEN) {
                 let quality = match self.landmarks.find(&picture, &face, false)? {
                     Some(points) => {
@@ -313,7 +325,7 @@ impl Recognizer {
                 seen.push(SeenFace {
                     face,
                     quality,
-                    liveness: self.judge(&picture, &face, liveness)?,
+                    liveness: self.judge(&picture, &face, turn, liveness)?,
                 });
             }
             if !seen.is_empty() {
@@ -371,13 +383,22 @@ impl Recognizer {
         &mut self,
         picture: &Picture,
         face: &Face,
+        turn: Turn,
         demand: LivenessDemand,
     ) -> Result<Option<Liveness>, Refusal> {
         if demand == LivenessDemand::Off {
             return Ok(None);
         }
         let threshold = self.liveness.threshold();
-        match (self.liveness.judge(picture, face), demand) {
+        let judged = match turn {
+            Turn::None => self.liveness.judge(picture, face),
+            // The network knows faces that stand upright.
+            turn => {
+                let (picture, face) = turn.picture(picture, face);
+                self.liveness.judge(&picture, &face)
+            }
+        };
+        match (judged, demand) {
             (Ok(judged), LivenessDemand::Enforce) if !judged.live => {
                 let score = judged.score;
                 Err(match self.liveness.has_room(picture, face) {
@@ -405,8 +426,77 @@ impl Recognizer {
         }
     }
 
+    /// The looks at a picture, each where those before it showed no face: the plain ones, then, if it may be turned, its other
+    /// turns, for a picture that is kept or inspected (`thorough`) also smaller.
+    fn looks(&self, checks: &Checks, turns: bool, thorough: bool) -> Vec<Look> {
+        let passes = match checks.opening {
+            true => Pass::PLAIN,
+            false => self.passes(checks.far),
+        };
+        let mut looks: Vec<Look> = passes.iter().copied().map(Look::Pass).collect();
+        if turns && !checks.far {
+            looks.push(Look::Turned(Pass::FullFrame));
+            if thorough {
+                looks.push(Look::Turned(Pass::Padded));
+            }
+        }
+        looks
+    }
+
+    /// What a look shows, the face that counts first, and how the picture must be turned for the faces to stand upright. Where
+    /// the one that counts is doubtful and the picture may be turned (`turns`), the other turns are looked at as well: the best
+    /// score counts or, where none is good and the picture is kept (`thorough`), what the landmark network thinks.
+    fn look(
+        &mut self,
+        picture: &Picture,
+        look: Look,
+        turns: bool,
+        thorough: bool,
+    ) -> Result<(Turn, Vec<Face>), Refusal> {
+        let (pass, mut faces) = match look {
+            Look::Pass(pass) => (pass, self.detector.detect(picture, pass)?),
+            Look::Turned(pass) => (pass, Vec::new()),
+        };
+        self.options.face.sort(&mut faces, picture);
+        let look_at_turns = matches!(look, Look::Turned(_)) || turns && turn::is_doubtful(&faces);
+        let Some(share) = pass.share().filter(|_| look_at_turns) else {
+            return Ok((Turn::None, faces));
+        };
+        let mut views = turn::all(&mut self.detector, picture, share, &faces)?;
+        for (_, faces) in &mut views {
+            self.options.face.sort(faces, picture);
+        }
+        let best = match views.first() {
+            None => return Ok((Turn::None, faces)),
+            Some((_, faces)) if turn::is_sure(faces) || !thorough => 0,
+            Some(_) => self.most_present(picture, &views)?,
+        };
+        match views.swap_remove(best) {
+            // With those that lie on their side: they count as seen.
+            (Turn::None, _) => Ok((Turn::None, faces)),
+            turned => Ok(turned),
+        }
+    }
+
+    /// Which of the views shows what the landmark network is surest to be a face.
+    fn most_present(
+        &mut self,
+        picture: &Picture,
+        views: &[(Turn, Vec<Face>)],
+    ) -> Result<usize, Refusal> {
+        let mut best = (0, f32::NEG_INFINITY);
+        for (index, (_, faces)) in views.iter().enumerate() {
+            let presence = self.landmarks.presence(picture, &faces[0])?;
+            if presence > best.1 {
+                best = (index, presence);
+            }
+        }
+        Ok(best.0)
+    }
+
     /// The face that counts, its alignment points, and how many faces there are. Where the full
-    /// frame shows none, or hints at a larger one, the picture is looked at smaller.
+    /// frame shows none, or hints at a larger one, the picture is looked at smaller; where it shows a
+    /// doubtful one or none at all, turned.
     ///
     /// The landmark network has the last word on what is a face: where it sees none, the next
     /// candidate is taken. Not so where a door opens: whom nobody can read stands before the others all the same.
@@ -414,20 +504,16 @@ impl Recognizer {
         &mut self,
         picture: &Picture,
         thorough: bool,
-        checks: Checks,
+        checks: &Checks,
         lap: &mut impl FnMut(usize),
-    ) -> Result<(Face, [Point; 5], usize), Refusal> {
+    ) -> Result<FoundFace, Refusal> {
         let mut unreadable: Vec<Face> = Vec::new();
-        let passes = match checks.opening {
-            true => Pass::PLAIN,
-            false => self.passes(checks.far),
-        };
-        for &pass in passes {
-            let mut faces = self.detector.detect(picture, pass)?;
-            self.options.face.sort(&mut faces, picture);
+        let turns = may_be_turned(checks);
+        for look in self.looks(checks, turns, thorough) {
+            let (turn, faces) = self.look(picture, look, turns, thorough)?;
             lap(2);
-            let candidates = match pass {
-                Pass::Far => MAX_FAR_CANDIDATES,
+            let candidates = match look {
+                Look::Pass(Pass::Far) => MAX_FAR_CANDIDATES,
                 _ => MAX_CANDIDATES,
             };
             for face in faces.iter().take(candidates) {
@@ -445,7 +531,12 @@ impl Recognizer {
                     return Err(Refusal::Unreadable);
                 }
                 lap(2);
-                return Ok((*face, points, faces.len()));
+                return Ok(FoundFace {
+                    face: *face,
+                    points,
+                    faces: faces.len(),
+                    turn,
+                });
             }
         }
         Err(Refusal::NoFace {
@@ -453,4 +544,29 @@ impl Recognizer {
             height: picture.height,
         })
     }
+}
+
+/// One look at a picture.
+#[derive(Clone, Copy)]
+enum Look {
+    Pass(Pass),
+    /// At its three other turns, as large as in the pass.
+    Turned(Pass),
+}
+
+/// The face that counts.
+struct FoundFace {
+    face: Face,
+    /// Right eye, left eye, nose, corners of the mouth, in pixels of the picture.
+    points: [Point; 5],
+    /// Faces seen, that one included.
+    faces: usize,
+    /// How the picture must be turned for the face to stand upright.
+    turn: Turn,
+}
+
+/// Where a door opens or only live faces count, a camera that hangs upright takes the pictures: what lies on its side there is no
+/// face of somebody who stands before it.
+fn may_be_turned(checks: &Checks) -> bool {
+    !checks.opening && checks.liveness != LivenessDemand::Enforce
 }
