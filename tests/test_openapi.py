@@ -158,6 +158,7 @@ def test_answers_are_as_described(daemon, fresh_name):
         for liveness in (False, True):
             ask("/face/detect", face_image=picture, liveness=liveness)
             ask("/face/search", **here, face_image=picture, top_k=2, liveness=liveness)
+            ask("/face/search", **here, face_image=picture, top_k=2, liveness=liveness, all=True)
             ask("/face/compare", face_image1=picture, face_image2=portrait(OBAMA), liveness=liveness)
             ask("/face/feature", face_image=picture, liveness=liveness)
     assert ask("/face/search", **here, face_image=portrait(OBAMA), top_k=1, open=True)["door"]["reason"] == "no_door"

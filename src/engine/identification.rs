@@ -3,7 +3,7 @@
 use super::{Code, EncodedPicture, Engine, Error, Rejection, check_collection_name};
 use crate::gallery::Hit;
 use crate::recognition::{
-    Checks, Gate, Liveness, LivenessDemand, Nearness, Purpose, Recognition, Trace,
+    Checks, Gate, Liveness, LivenessDemand, Nearness, Purpose, Recognition, Rect, Trace,
 };
 
 /// The field of a request's only picture.
@@ -60,6 +60,17 @@ impl Failure {
             Failure::Other(e) => e,
         }
     }
+}
+
+/// One face of a picture, and who it is.
+#[derive(Clone, Debug)]
+pub struct FaceMatches {
+    /// Left, top, width and height in pixels.
+    pub bounds: Rect,
+    /// Best first, one row a person; or why this face is not searched for.
+    pub matches: Result<Vec<Match>, Error>,
+    /// If it was asked for and could be judged.
+    pub liveness: Option<Liveness>,
 }
 
 /// Answer of a comparison.
@@ -137,6 +148,56 @@ impl Engine {
             nearness: probe.nearness,
             trace: probe.trace,
         })
+    }
+
+    /// As [`Engine::identify`], for every face of `picture`, largest first. A face that a search would refuse has the reason in its
+    /// place. Never opens a door: of several people nobody has come to it.
+    ///
+    /// # Errors
+    /// 1003, 1006, 1009, 1010, 1011, 1014, 1001.
+    pub async fn identify_each(
+        &self,
+        collection: String,
+        picture: EncodedPicture,
+        top_k: u64,
+        liveness: LivenessDemand,
+    ) -> Result<Vec<FaceMatches>, Error> {
+        check_collection_name(&collection)?;
+        check_top_k(top_k)?;
+        let checks = Checks {
+            far: picture.far,
+            gate: Gate::Search,
+            liveness: self.liveness_demand(liveness)?,
+            ..Checks::default()
+        };
+        self.gallery.status(&collection)?;
+        let top_k = usize::try_from(top_k.min(MAX_TOP_K)).unwrap_or(1);
+        let place = self.enter()?;
+        let (cost, picture) = self.appraiser.appraise(picture);
+        let gallery = self.gallery.clone();
+        let outcome = place.submit(cost, move |recognizer| -> Result<_, Error> {
+            let faces = (picture.on(recognizer))
+                .and_then(|file| recognizer.recognize_each_file(file, checks))
+                .map_err(|refusal| Rejection::from(refusal).about(PICTURE))?;
+            let mut found = Vec::with_capacity(faces.len());
+            for face in faces {
+                let hits = match face.template {
+                    Ok(template) => Ok(gallery.search(&collection, &template, top_k)?),
+                    Err(refusal) => Err(Error::from(Rejection::from(refusal))),
+                };
+                found.push((face.face.bounds, hits, face.liveness));
+            }
+            Ok(found)
+        });
+        let found = (outcome.await)
+            .map_err(|_| Rejection::Fault("a recognition worker failed".into()))??;
+        Ok((found.into_iter())
+            .map(|(bounds, hits, liveness)| FaceMatches {
+                bounds,
+                matches: hits.map(|hits| self.matches(hits)),
+                liveness,
+            })
+            .collect())
     }
 
     pub(super) fn matches(&self, hits: Vec<Hit>) -> Vec<Match> {

@@ -34,7 +34,7 @@ pub use doubts::{Asked, Disagreement, Doubts, Duplicate};
 pub use enrolment::{EnrolmentReport, Item, Rejection};
 pub use error::{Code, Error};
 pub use features::{Embedding, Extraction};
-pub use identification::{Identification, Match, Verification};
+pub use identification::{FaceMatches, Identification, Match, Verification};
 pub use liveness::LivenessMode;
 pub use metrics::Metrics;
 pub use names::{check_collection_name, check_target_id, new_target_id};

@@ -55,6 +55,6 @@ fn quality(quality: &Quality) -> Map<String, Value> {
 }
 
 /// To one digit after the point: more would be noise.
-fn tenths(value: f32) -> f64 {
+pub(super) fn tenths(value: f32) -> f64 {
     (f64::from(value) * 10.0).round() / 10.0
 }

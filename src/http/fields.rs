@@ -26,8 +26,9 @@ use crate::recognition::{EncodedFile, FarLooks};
 const MAX_FAR_PICTURES: usize = 16;
 
 /// Fields that endpoints know. Everything else in a body is skipped without being kept.
-pub(super) const NAMES: [&str; 21] = [
+pub(super) const NAMES: [&str; 22] = [
     "after",
+    "all",
     "collection_name",
     "disagreements",
     "duplicates",

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::caller::CalledBy;
+use super::detect::tenths;
 use super::error::ApiError;
 use super::fields::{Fields, Upload};
 use super::router::AppState;
-use crate::engine::{Identification, Match, Opening};
+use crate::engine::{FaceMatches, Identification, Match, Opening};
 use crate::recognition::{Liveness, LivenessDemand};
 
 pub async fn search(
@@ -20,7 +21,23 @@ pub async fn search(
     let picture = fields.picture("face_image")?;
     let top_k = fields.positive_integer("top_k")?;
     let demand = liveness_demand(&fields)?;
-    if !fields.flag("open")? {
+    let open = fields.flag("open")?;
+    if fields.flag("all")? {
+        if open {
+            return Err(ApiError::parameter(
+                "all: false is expected with open: the door opens to the largest face, searched for alone",
+            ));
+        }
+        let found = (state.engine)
+            .identify_each(collection, picture, top_k, demand)
+            .await?;
+        let rows: Vec<Value> = found
+            .into_iter()
+            .map(|face| face_row(face, demand))
+            .collect();
+        return Ok(Answer::new("status", rows));
+    }
+    if !open {
         let found = (state.engine)
             .identify(collection, picture, top_k, demand)
             .await?;
@@ -49,6 +66,26 @@ fn rows(found: Identification, demand: LivenessDemand) -> Answer {
         answer = answer.with("liveness", json!(found.liveness));
     }
     answer
+}
+
+/// One of all faces: who it is, or the error that a search for it alone would be.
+fn face_row(found: FaceMatches, demand: LivenessDemand) -> Value {
+    let b = found.bounds;
+    let mut row = json!({
+        "box": [tenths(b.x), tenths(b.y), tenths(b.width), tenths(b.height)],
+    });
+    match found.matches {
+        Ok(matches) => row["matches"] = match_rows(matches).into(),
+        Err(error) => {
+            row["matches"] = json!([]);
+            row["err_code"] = json!(error.code.number());
+            row["detail"] = json!(error.detail.as_deref().unwrap_or(error.code.message()));
+        }
+    }
+    if demand != LivenessDemand::Off {
+        row["liveness"] = json!(found.liveness);
+    }
+    row
 }
 
 pub(super) fn match_rows(found: Vec<Match>) -> Vec<Value> {

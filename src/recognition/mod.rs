@@ -40,7 +40,7 @@ pub use nearness::Nearness;
 pub use options::{Checks, Purpose, RecognizerOptions};
 pub use picture::{Picture, PictureLimits};
 pub use quality::{COMPONENTS, Components, Gate, GateLimits, Gates, Quality, Shortfall};
-pub use recognizer::{Recognition, Recognizer, STAGES, SeenFace, Timings};
+pub use recognizer::{EachFace, Recognition, Recognizer, STAGES, SeenFace, Timings};
 
 pub use trace::Trace;
 pub use warp::warp;

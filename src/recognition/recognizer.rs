@@ -1,5 +1,9 @@
 //! The stages in their order, on one worker.
 
+mod each;
+
+pub use each::EachFace;
+
 use std::time::{Duration, Instant};
 
 use super::Refusal;
