@@ -209,7 +209,7 @@ impl Engine {
             return untimely;
         }
         // Last before the door: a claim that comes to nothing keeps nobody from asking again.
-        let claim = match sight.trace.clone().map(|trace| access.replays.claim(trace)) {
+        let mut claim = match sight.trace.clone().map(|trace| access.replays.claim(trace)) {
             Some(Ok(claim)) => claim,
             Some(Err(known)) => return self.refuse_replay(access, known, &best.target, origin),
             None => return (Reason::Fault, Some("the picture left no trace".into())),
@@ -228,11 +228,14 @@ impl Engine {
             request: origin.clone(),
             ..Denied::default()
         };
-        match access.door().open(opened, refused, asked).await {
-            Answer::Opened => {
-                claim.opened().await;
-                (Reason::Matched, None)
-            }
+        claim.asks_the_door();
+        let answer = access.door().open(opened, refused, asked).await;
+        match answer {
+            Answer::Opened => claim.opened().await,
+            _ => claim.refused(),
+        }
+        match answer {
+            Answer::Opened => (Reason::Matched, None),
             Answer::CoolDown => (Reason::CoolDown, None),
             Answer::TooLate => (
                 Reason::TooLate,

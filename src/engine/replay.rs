@@ -53,6 +53,8 @@ struct Memory {
 pub(super) struct Claim<'a> {
     replays: &'a Replays,
     trace: Arc<Trace>,
+    /// The door was asked, and has not said no.
+    may_have_opened: bool,
 }
 
 /// How a picture is known.
@@ -139,6 +141,7 @@ impl Replays {
         Ok(Claim {
             replays: self,
             trace,
+            may_have_opened: false,
         })
     }
 
@@ -148,8 +151,29 @@ impl Replays {
 }
 
 impl Claim<'_> {
+    /// The door is asked: whoever drops the claim from now on, a client that leaves say, does not know whether it opened.
+    pub fn asks_the_door(&mut self) {
+        self.may_have_opened = true;
+    }
+
+    /// The door stayed shut.
+    pub fn refused(mut self) {
+        self.may_have_opened = false;
+    }
+
     /// It opened: remembered from now on, and written down. A medium that takes longer than a moment is not waited for.
-    pub async fn opened(self) {
+    pub async fn opened(mut self) {
+        self.may_have_opened = false;
+        let written = self.remember();
+        if tokio::time::timeout(PATIENCE, written).await.is_err() {
+            tracing::warn!(
+                "door: the medium is slow; a power cut now may forget a picture that opened"
+            );
+        }
+    }
+
+    /// In memory at once; the medium follows on a thread of its own.
+    fn remember(&self) -> tokio::task::JoinHandle<()> {
         let now = Instant::now();
         let hashes = hashes(&self.trace);
         {
@@ -165,21 +189,19 @@ impl Claim<'_> {
             }
         }
         let file = self.replays.file.clone();
-        let write = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             let line = Line::now(hashes);
             let mut store = file.lock().unwrap_or_else(PoisonError::into_inner);
             store.append(&line).unwrap_or_else(|e| store.tell(&e));
-        });
-        if tokio::time::timeout(PATIENCE, write).await.is_err() {
-            tracing::warn!(
-                "door: the medium is slow; a power cut now may forget a picture that opened"
-            );
-        }
+        })
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
+        if self.may_have_opened {
+            drop(self.remember());
+        }
         let mut memory = self.replays.memory();
         memory
             .pending
@@ -384,6 +406,21 @@ mod tests {
         // It did not open: somebody else's cool-down, say.
         drop(first);
         assert!(replays.claim(trace(1, 1)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_before_the_door_answers_does_not_open_with_the_same_picture_again()
+     {
+        let data = tempfile::tempdir().unwrap();
+        let replays = open(data.path());
+        let mut left = replays.claim(trace(1, 1)).ok().unwrap();
+        left.asks_the_door();
+        drop(left);
+        assert_eq!(replays.claim(trace(1, 1)).err(), Some(Known::Same));
+        let mut told = replays.claim(trace(2, 2)).ok().unwrap();
+        told.asks_the_door();
+        told.refused();
+        assert!(replays.claim(trace(2, 2)).is_ok());
     }
 
     #[test]
