@@ -38,7 +38,28 @@ has_openssl() {
   fi
 }
 
-# The libclang that bindgen loads: the places and names of the crate clang-sys (build/common.rs, build/dynamic.rs), and it must load.
+# Whether a libclang reads a header that includes one of the compiler's own: those lie in a package of their own.
+parses_headers() { # LIBRARY
+  python3 -S -E - "$1" 2>/dev/null <<'PYTHON'
+import ctypes, sys, tempfile
+
+lib = ctypes.CDLL(sys.argv[1])
+pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint
+lib.clang_createIndex.restype = pointer
+lib.clang_parseTranslationUnit.restype = pointer
+lib.clang_parseTranslationUnit.argtypes = [pointer, text, pointer, ctypes.c_int, pointer, number, number]
+lib.clang_getNumDiagnostics.argtypes = [pointer]
+with tempfile.NamedTemporaryFile(suffix=".h") as header:
+    header.write(b"#include <stdarg.h>\n#include <stdint.h>\n")
+    header.flush()
+    index = lib.clang_createIndex(0, 0)
+    unit = lib.clang_parseTranslationUnit(index, header.name.encode(), None, 0, None, 0, 0)
+    sys.exit(0 if unit and lib.clang_getNumDiagnostics(unit) == 0 else 1)
+PYTHON
+}
+
+# The libclang that bindgen loads: the places and names of the crate clang-sys (build/common.rs, build/dynamic.rs), and it must read a
+# header.
 has_libclang() {
   local folder file folders=() prefix
   shopt -s nullglob
@@ -55,7 +76,7 @@ has_libclang() {
     for file in "$folder"/libclang.so "$folder"/libclang-*.so "$folder"/libclang.so.* "$folder"/libclang-*.so.*; do
       # libclang-cpp is another library, whatever its name begins with.
       [[ ${file##*/} != *-cpp.* ]] || continue
-      if python3 -S -E -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1]).clang_createIndex' "$file" 2>/dev/null; then
+      if parses_headers "$file"; then
         shopt -u nullglob
         return
       fi
