@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from daemon import Daemon, binary, run, wait_until
-from faces import BIDEN, OBAMA, portrait
+from faces import BIDEN, OBAMA, frame, portrait
 from test_door import SECONDS, Board, ask_to_open, config, events, newest_log_file, wait_for_event
 from test_system import metrics
 
@@ -68,10 +68,10 @@ def test_no_opening_is_missing_without_a_gap(start_on):
     """SIGKILL right after the answer, on a medium that takes half a second: the record is there, or the numbers have a gap where it is
     missing, which a record of its own tells."""
     daemon, answered = None, []
-    for _ in range(KILLS):
+    for number in range(KILLS):
         with injected(SLOW):
             daemon = daemon.start() if daemon else start_on()[0]
-        answer = ask_to_open(daemon, portrait(OBAMA))
+        answer = ask_to_open(daemon, frame(OBAMA, number))
         assert answer["door"]["opened"] is True, answer
         daemon.kill()
         answered.append(answer.headers["X-Request-Id"])
@@ -96,7 +96,7 @@ def test_a_medium_that_does_not_answer_keeps_nobody_out(start_on, inject):
         daemon, board = start_on()
     for number in (1, 2):
         before = len(board.changes("relay"))
-        answer = ask_to_open(daemon, portrait(OBAMA))
+        answer = ask_to_open(daemon, frame(OBAMA, number))
         assert answer["door"] == {"opened": True, "reason": "matched", "simulated": True}
         wait_until(lambda: board.changes("relay")[before:] == [True, False], SECONDS, "it opens and locks")
         assert metrics(daemon)["recocomp_door_openings_unrecorded_total"] == number
@@ -144,13 +144,13 @@ def test_on_a_full_medium_the_door_opens_and_what_is_missing_is_a_gap(start_on):
     daemon.stop()
     with injected("write:error=ENOSPC", only=newest_log_file(daemon.data)):
         daemon.start()
-    assert ask_to_open(daemon, portrait(OBAMA))["door"]["opened"] is True
+    assert ask_to_open(daemon, frame(OBAMA, 0))["door"]["opened"] is True
     button_opens(board)
     assert "No space left on device" in daemon.log()
     daemon.stop()
     before = events(daemon.data)
     daemon.start()
-    assert ask_to_open(daemon, portrait(OBAMA))["door"]["opened"] is True
+    assert ask_to_open(daemon, frame(OBAMA, 1))["door"]["opened"] is True
     daemon.stop()
     after = events(daemon.data)[len(before) :]
     assert (after[0]["event"], after[-1]["event"]) == ("gap", "stopped")
