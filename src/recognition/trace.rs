@@ -167,7 +167,9 @@ mod tests {
         let mut rgb = Vec::new();
         for y in 0..height {
             for x in 0..width {
-                let (u, v) = (x as f32 / width as f32 + shift, y as f32 / width as f32);
+                // Of the middle of the pixel, wherever that lies at this size.
+                let u = (x as f32 + 0.5) / width as f32 + shift;
+                let v = (y as f32 + 0.5) / width as f32;
                 let value = 120.0
                     + 40.0 * (u * 40.0).sin() * (v * 31.0).cos()
                     + 30.0 * (u * 17.0 + v * 9.0).sin();
