@@ -176,7 +176,7 @@ def test_lists_of_different_lengths(daemon, collection, pictures, ids):
 
 GOOD_IDS = [
     "1",
-    " spaced name ",
+    "spaced name",
     "人" * 85,
     "é" * 127,
     "x" * 255,

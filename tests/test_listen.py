@@ -10,7 +10,7 @@ import requests
 
 from contract import PREFIX
 from daemon import START_SECONDS, STOP_SECONDS, binary, run
-from faces import OBAMA, encoded, head_and_shoulders
+from faces import OBAMA, encoded, file_bytes, head_and_shoulders
 
 NODE = platform.node().split(".")[0]
 
@@ -77,10 +77,13 @@ def test_anything_else_is_refused_with_an_example(tmp_path, listen, word):
     """On the command line, in the configuration with its key, and by enroll."""
     config = tmp_path / "recocomp.toml"
     config.write_text(f'[server]\nlisten = "{listen}"\n')
+    person = tmp_path / "photos" / "obama"
+    person.mkdir(parents=True)
+    (person / "1.jpg").write_bytes(file_bytes(OBAMA))
     for arguments in (
         ["serve", "--data", tmp_path, "--listen", listen],
         ["serve", "--data", tmp_path, "--config", config],
-        ["enroll", tmp_path, "--collection", "staff", "--server", listen],
+        ["enroll", person.parent, "--collection", "staff", "--server", listen],
     ):
         refused = run(*arguments)
         assert refused.returncode in (1, 2)
