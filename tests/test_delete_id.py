@@ -13,7 +13,8 @@ def test_a_deleted_person_is_found_no_more(daemon, collection, method):
     """All features of the person go, nobody else's."""
     daemon.insert(collection, ("obama", portrait(OBAMA)), ("obama", portrait(OBAMA_2)), ("biden", portrait(BIDEN)))
     answer = daemon.ask("/delete/id", method, collection_name=collection, target_id="obama")
-    assert answer == {"err_code": 0, "status": "Delete target_id successfully!", "erased_within_s": 60}
+    assert answer == {"err_code": 0, "status": "Delete target_id successfully!"}
+    assert answer.headers["X-Erased-Within"] == "60"
     assert daemon.features(collection) == 1
     assert set(daemon.search(collection, portrait(OBAMA))) == {"biden"}
 

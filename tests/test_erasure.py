@@ -29,7 +29,7 @@ def staffed(start_daemon, people: int = 1) -> Daemon:
 
 def remove(daemon: Daemon, number: int) -> None:
     answer = daemon.ask("/delete/id", collection_name="staff", target_id=f"{NAME}-{number}")
-    assert answer["err_code"] == 0 and answer["erased_within_s"] == 60, answer
+    assert answer["err_code"] == 0 and answer.headers["X-Erased-Within"] == "60", answer
 
 
 def test_removals_that_come_together_share_one_new_generation(start_daemon):

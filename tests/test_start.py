@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -181,18 +183,27 @@ def test_a_signal_is_obeyed_while_the_gallery_opens(start_daemon, tmp_path, monk
     assert daemon.insert("staff", ("obama", portrait(OBAMA)))["success_num"] == 1
     daemon.stop()
     # -D: strace watches as a grandchild, so that signals go to the daemon.
-    slow = ["strace", "-D", "-f", "-o", tmp_path / "calls", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=30000000"]
+    slow = ["strace", "-D", "-f", "-o", os.devnull, "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=30000000"]
     process = subprocess.Popen([*slow, *binary(), *daemon.arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         threads = Path(f"/proc/{process.pid}/task")
         wait_until(lambda: "start" in [name(thread) for thread in threads.iterdir()], 20, "the thread that opens the gallery")
+        strace = int(status_of(process, "TracerPid"))
         process.terminate()
+        wait_until(lambda: status_of(process, "State").startswith("Z"), STOP_SECONDS, "the daemon ends")
+        # A thread that it delays strace lets go only when the delay is over, also out of a process that has ended.
+        os.kill(strace, signal.SIGKILL)
         assert process.wait(STOP_SECONDS) == 0
     finally:
         process.kill()
     assert b"listening" not in process.stdout.read()
     daemon.start()
     assert set(daemon.search("staff", portrait(OBAMA))) == {"obama"}
+
+
+def status_of(process: subprocess.Popen, field: str) -> str:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return re.search(rf"^{field}:\t(.*)$", status, re.MULTILINE)[1]
 
 
 def name(thread: Path) -> str:

@@ -1,7 +1,9 @@
 //! Successful answers.
 
+use std::time::Duration;
+
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
@@ -9,19 +11,37 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Copy)]
 pub struct ErrCode(pub u16);
 
+/// Seconds within which what was removed leaves the files on the disk, too. A header, since the order document fixes the body.
+pub const ERASED_WITHIN: HeaderName = HeaderName::from_static("x-erased-within");
+
 /// A success: its fields beside `"err_code": 0`.
-pub struct Answer(Map<String, Value>);
+pub struct Answer {
+    fields: Map<String, Value>,
+    erased_within: Option<Duration>,
+}
 
 impl Answer {
     /// An answer with one field.
     pub fn new(name: &str, value: impl Into<Value>) -> Answer {
-        Answer(Map::new()).with(name, value)
+        let nothing = Answer {
+            fields: Map::new(),
+            erased_within: None,
+        };
+        nothing.with(name, value)
     }
 
     /// The same with one more field.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Answer {
-        self.0.insert(name.into(), value.into());
+        self.fields.insert(name.into(), value.into());
         self
+    }
+
+    /// The same with [`ERASED_WITHIN`].
+    pub fn erased_within(self, time: Duration) -> Answer {
+        Answer {
+            erased_within: Some(time),
+            ..self
+        }
     }
 
     /// The same with a sentence, if there is one to say.
@@ -35,9 +55,13 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut body = self.0;
+        let mut body = self.fields;
         body.insert("err_code".into(), json!(0));
-        respond(StatusCode::OK, 0, body)
+        let mut response = respond(StatusCode::OK, 0, body);
+        if let Some(time) = self.erased_within {
+            (response.headers_mut()).insert(ERASED_WITHIN, HeaderValue::from(time.as_secs()));
+        }
+        response
     }
 }
 

@@ -55,7 +55,7 @@ pub async fn delete_id(
         .await?;
     let erased_within = state.engine.erased_within(&collection);
     Ok(Answer::new("status", "Delete target_id successfully!")
-        .with("erased_within_s", erased_within.as_secs())
+        .erased_within(erased_within)
         .detail(remark))
 }
 
@@ -69,9 +69,11 @@ pub async fn delete_face(
     let index = fields.index("index")?;
     caller.may_change(&state, &collection)?;
     let left = (state.engine)
-        .remove_face(collection, target, index)
+        .remove_face(collection.clone(), target, index)
         .await?;
-    Ok(Answer::new("status", "Delete face successfully!").with("feature_num", left))
+    Ok(Answer::new("status", "Delete face successfully!")
+        .with("feature_num", left)
+        .erased_within(state.engine.erased_within(&collection)))
 }
 
 async fn enrol(

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Cors};
 use tower_service::Service;
 
+use super::answer::ERASED_WITHIN;
 use super::body::drain;
 use super::error::ApiError;
 use super::head::asked_authority;
@@ -74,7 +75,12 @@ async fn cross_origin(origin: HeaderValue, request: Request, next: Next) -> Resp
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(AllowHeaders::mirror_request())
         .allow_private_network(true)
-        .expose_headers([REQUEST_ID, header::RETRY_AFTER, header::WWW_AUTHENTICATE])
+        .expose_headers([
+            REQUEST_ID,
+            ERASED_WITHIN,
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+        ])
         .max_age(PREFLIGHT_HOLDS);
     match cors.call(request).await {
         Ok(response) => response,

@@ -60,12 +60,13 @@ pub async fn rename(
     let merge = fields.flag("merge")?;
     caller.may_change(&state, &collection)?;
     let renamed = (state.engine)
-        .rename(collection, target, new_target, merge)
+        .rename(collection.clone(), target, new_target, merge)
         .await?;
     Ok(Answer::new("status", "Rename target_id successfully!")
         .with("target_id", renamed.target)
         .with("feature_num", renamed.features)
-        .with("merged", renamed.merged))
+        .with("merged", renamed.merged)
+        .erased_within(state.engine.erased_within(&collection)))
 }
 
 pub async fn get(

@@ -10,7 +10,7 @@ use super::Refusal;
 /// The bytes of a picture file as a client sends them.
 #[derive(Clone, Debug)]
 pub enum EncodedFile {
-    /// As text, see [`decode_base64`].
+    /// As text: base64 in any of the forms that clients send.
     Base64(Bytes),
     /// As they are.
     Plain(Bytes),
