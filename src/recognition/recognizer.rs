@@ -448,8 +448,9 @@ impl Recognizer {
     }
 
     /// What a look shows, the face that counts first, and how the picture must be turned for the faces to stand upright. Where
-    /// the one that counts is doubtful and the picture may be turned (`turns`), the other turns are looked at as well: the best
-    /// score counts or, where none is good and the picture is kept (`thorough`), what the landmark network thinks.
+    /// the one that counts is doubtful and the picture may be turned (`turns`), the other turns are looked at as well. The picture stays
+    /// as it is where the best score says so, which must be a good one if the picture is kept (`thorough`); otherwise the landmark
+    /// network is asked: of an upright picture the detector may well be surer when it is turned.
     fn look(
         &mut self,
         picture: &Picture,
@@ -472,7 +473,8 @@ impl Recognizer {
         }
         let best = match views.first() {
             None => return Ok((Turn::None, faces)),
-            Some((_, faces)) if turn::is_sure(faces) || !thorough => 0,
+            Some((Turn::None, faces)) if turn::is_sure(faces) || !thorough => 0,
+            Some(_) if views.len() == 1 => 0,
             Some(_) => self.most_present(picture, &views)?,
         };
         match views.swap_remove(best) {
