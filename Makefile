@@ -120,6 +120,8 @@ test-doc: setup ## the examples in the documentation
 
 .PHONY: test-api
 test-api: build ## black-box tests of the built daemon; PYTEST="-k search" picks some
+	@# Minutes, once, and no test may take so long; where it cannot be built, the one test that needs it says why.
+	@cross/v1.sh >/dev/null || true
 	@python=$$(cross/venv.sh tests/requirements.txt); \
 	RECOCOMP_BIN="$${RECOCOMP_BIN:-$$(realpath '$(binary)')}" "$$python" -m pytest tests $(PYTEST)
 
